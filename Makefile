@@ -34,6 +34,7 @@ help:  ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(VENV)/.stamp $(if $(NPM),node_modules/.stamp) $(if $(CHROMIUM),,chromium)  ## install what the other tasks need (they run it themselves)
+	@:
 
 $(VENV)/.stamp: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
