@@ -1,4 +1,4 @@
-"""What every test shares: no network beyond loopback, and as many torch threads as a small machine has cores."""
+"""What every test shares: no network beyond loopback, and torch threads that suit a small machine."""
 
 import os
 from pathlib import Path
@@ -9,8 +9,8 @@ from tests import network
 
 ROOT = Path(__file__).parent.parent
 
-# Read once, when torch is first imported, by the tests and by the servers that they start. More threads than cores
-# make small renders slower; and pictures are equal byte for byte only for an equal thread count.
+# Read once, when torch is first imported, by the tests and by the servers that they start. More threads than
+# cores make small renders slower; and pictures are equal byte for byte only for an equal thread count.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 

@@ -1,7 +1,7 @@
 """Cuts a process and its children off from every network but loopback.
 
-Where the kernel allows it the process moves into a network namespace of its own, which holds for compiled code and
-for Chromium too; elsewhere an audit hook refuses connections (`offline/sitecustomize.py`).
+Where the kernel allows it the process moves into a network namespace of its own, which holds for compiled
+code and for Chromium too; elsewhere an audit hook refuses connections (`offline/sitecustomize.py`).
 """
 
 import ctypes

@@ -1,8 +1,8 @@
-"""Refuses connections beyond loopback in this interpreter, and in those it starts while this folder is on PYTHONPATH.
+"""Refuses connections beyond loopback, in every Python that starts with this folder on PYTHONPATH.
 
-The fallback for systems that grant no network namespace. Python imports a module of this name at start; audit hooks
-cannot be removed, so code under test cannot undo it. Sockets opened by C++ libraries are not seen: the namespace,
-where it can be had, is the stronger proof.
+The fallback for systems that grant no network namespace. Python imports a module of this name at start; audit
+hooks cannot be removed, so code under test cannot undo it. Sockets opened by C++ libraries are not seen: the
+namespace, where it can be had, is the stronger proof.
 """
 
 import errno

@@ -1,15 +1,16 @@
 """The house's rooms import in one direction: server → engine → models, training → models and engine.
 
-In the page: main → ui → tools → document, view → document; net knows only bytes; document and core stand alone.
+In the page: main → ui → tools → document, view → document; net knows only bytes; document stands alone.
 """
 
 import ast
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.project.python_imports import imports
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,11 +22,20 @@ PYTHON_ROOMS: dict[str, set[str]] = {
     "training": {"engine", "models"},
     "benchmarks": {"engine", "models", "server"},
 }
-# `scenebrush train` is a command like the others; the trainer is imported when it is called, and by nothing else.
+# `scenebrush train` is a command like the others; the trainer is imported when it is called, nowhere else.
 EXCEPTIONS = {("server/cli.py", "training")}
 
 MODELS_LIBRARIES = {"numpy", "safetensors", "torch"}
-WEB_LIBRARIES = {"fastapi", "httpx", "jinja2", "prometheus_client", "starlette", "structlog", "typer", "uvicorn"}
+WEB_LIBRARIES = {
+    "fastapi",
+    "httpx",
+    "jinja2",
+    "prometheus_client",
+    "starlette",
+    "structlog",
+    "typer",
+    "uvicorn",
+}
 DEVICE_LIBRARIES = {"lightning_fabric", "torch", "torchmetrics", "torchvision"}
 
 JAVASCRIPT_ROOMS: dict[str, set[str]] = {
@@ -39,7 +49,7 @@ JAVASCRIPT_ROOMS: dict[str, set[str]] = {
 
 SPECIFIER = re.compile(
     r"""(?mx)
-    ^\s*(?:import|export)\b [^;'"`]*? \bfrom\s* ["'](?P<from>[^"']+)["']   # import … from "x", export … from "x"
+    ^\s*(?:import|export)\b [^;'"`]*? \bfrom\s* ["'](?P<from>[^"']+)["']  # import … from "x", export …
     | ^\s*import\s* ["'](?P<bare>[^"']+)["']                               # import "x"
     | \bimport\s*\(\s* (?P<dynamic>[^)\s]+)                                # import("x")
     """
@@ -51,24 +61,13 @@ def python_files(room: str) -> list[Path]:
     return sorted((ROOT / room).rglob("*.py"))
 
 
-def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and top-level package of every import in a module, those inside functions included."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Import(names=names):
-                yield from ((node.lineno, alias.name.partition(".")[0]) for alias in names)
-            case ast.ImportFrom(module=str(module), level=0):
-                yield node.lineno, module.partition(".")[0]
-            case ast.Call(
-                func=ast.Attribute(attr="import_module") | ast.Name(id="import_module" | "__import__"),
-                args=[ast.Constant(value=str(name)), *_],
-            ):
-                yield node.lineno, name.partition(".")[0]
-
-
 def at_module_level(tree: ast.Module) -> set[str]:
     """Packages that importing the module brings in; imports for type checkers only are left out."""
-    body = [node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))]
+    body = [
+        node
+        for node in tree.body
+        if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+    ]
     plain = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom | ast.If | ast.Try)]
     return {package for node in plain for _, package in imports(node)}
 
@@ -81,13 +80,17 @@ def violations(room: str, allowed: set[str]) -> list[str]:
         for line, package in imports(tree):
             other_room = package in PYTHON_ROOMS.keys() | {"tests"} and package != room
             if other_room and package not in allowed and (name, package) not in EXCEPTIONS:
-                found.append(f"{name}:{line} imports {package}; {room} may import {sorted(allowed) or 'no room'}")
+                found.append(
+                    f"{name}:{line} imports {package}; {room} may import {sorted(allowed) or 'no room'}"
+                )
     return found
 
 
 @pytest.mark.parametrize("room", PYTHON_ROOMS)
 def test_rooms_import_in_one_direction(room: str) -> None:
-    assert python_files(room) or room == "benchmarks", f"{room}/ holds no Python: the rooms in this test are out of date"
+    assert python_files(room) or room == "benchmarks", (
+        f"{room}/ holds no Python: the rooms in this test are out of date"
+    )
     found = violations(room, PYTHON_ROOMS[room])
     assert not found, "\n".join(found)
 
@@ -96,14 +99,18 @@ def test_exceptions_are_still_needed_and_stay_inside_functions() -> None:
     for name, package in EXCEPTIONS:
         tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
         assert package in {found for _, found in imports(tree)}, f"{name} no longer imports {package}"
-        assert package not in at_module_level(tree), f"{name} imports {package} at its top; serving must not need it"
+        assert package not in at_module_level(tree), (
+            f"{name} imports {package} at its top; serving must not need it"
+        )
 
 
 def test_models_know_only_tensors() -> None:
     known = MODELS_LIBRARIES | {"models"} | sys.stdlib_module_names
     for path in python_files("models"):
         foreign = {package for _, package in imports(ast.parse(path.read_text(encoding="utf-8")))} - known
-        assert not foreign, f"{path.relative_to(ROOT)} imports {sorted(foreign)}; models/ knows {sorted(MODELS_LIBRARIES)}"
+        assert not foreign, (
+            f"{path.relative_to(ROOT)} imports {sorted(foreign)}; models/ knows {sorted(MODELS_LIBRARIES)}"
+        )
 
 
 @pytest.mark.parametrize("room", ["engine", "training"])
@@ -115,8 +122,12 @@ def test_no_web_below_the_server(room: str) -> None:
 
 def test_server_leaves_tensors_to_the_engine() -> None:
     for path in python_files("server"):
-        tensors = {package for _, package in imports(ast.parse(path.read_text(encoding="utf-8")))} & DEVICE_LIBRARIES
-        assert not tensors, f"{path.relative_to(ROOT)} imports {sorted(tensors)}; the event loop never runs torch"
+        tensors = {
+            package for _, package in imports(ast.parse(path.read_text(encoding="utf-8")))
+        } & DEVICE_LIBRARIES
+        assert not tensors, (
+            f"{path.relative_to(ROOT)} imports {sorted(tensors)}; the event loop never runs torch"
+        )
 
 
 @pytest.mark.parametrize(
@@ -153,7 +164,9 @@ def javascript_violations(path: Path, base: Path) -> list[str]:
         elif room in JAVASCRIPT_ROOMS:
             other = target.relative_to(base).parts[0]
             if other != room and other not in JAVASCRIPT_ROOMS[room]:
-                found.append(f"{name} imports {specifier!r}; {room} may import {sorted(JAVASCRIPT_ROOMS[room])}")
+                found.append(
+                    f"{name} imports {specifier!r}; {room} may import {sorted(JAVASCRIPT_ROOMS[room])}"
+                )
     return found
 
 
@@ -162,7 +175,9 @@ def test_page_rooms_import_in_one_direction() -> None:
     files = javascript_files(base)
     rooms = {path.relative_to(base).parts[0] for path in files if path.parent != base}
     assert rooms, "static/js holds no modules"
-    assert rooms <= JAVASCRIPT_ROOMS.keys(), f"rooms without a rule: {sorted(rooms - JAVASCRIPT_ROOMS.keys())}"
+    assert rooms <= JAVASCRIPT_ROOMS.keys(), (
+        f"rooms without a rule: {sorted(rooms - JAVASCRIPT_ROOMS.keys())}"
+    )
     found = [line for path in files for line in javascript_violations(path, base)]
     assert not found, "\n".join(found)
 

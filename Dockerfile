@@ -1,0 +1,62 @@
+# syntax=docker/dockerfile:1
+# For an NVIDIA GPU by default: PyTorch's own wheels carry CUDA, so a slim Python image is base enough.
+#   docker build -t scenebrush . && docker run --gpus all -p 8000:8000 scenebrush
+# docs/docker.md has the CPU image and the read-only root.
+
+FROM python:3.11-slim AS build
+
+# Address of an index that holds CPU builds of torch and torchvision; empty takes the builds with CUDA.
+ARG TORCH_INDEX=
+
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/scenebrush
+ENV PATH=/opt/scenebrush/bin:$PATH
+WORKDIR /src
+
+# Dependencies alone first: a change of our code does not bring torch anew.
+COPY pyproject.toml constraints.txt ./
+RUN python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
+      > requirements.txt
+RUN if [ -n "$TORCH_INDEX" ]; then \
+      PIP_INDEX_URL="$TORCH_INDEX" pip install --no-deps --constraint constraints.txt torch torchvision; \
+    fi
+RUN pip install --constraint constraints.txt --requirement requirements.txt hatchling
+
+COPY README.md LICENSE ./
+COPY models models
+COPY engine engine
+COPY server server
+COPY training training
+COPY static static
+COPY templates templates
+RUN pip install --no-deps --no-build-isolation .
+
+
+FROM python:3.11-slim
+
+LABEL org.opencontainers.image.title="Scenebrush" \
+      org.opencontainers.image.description="Paint a label map, see the photo live" \
+      org.opencontainers.image.licenses="Apache-2.0"
+
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin scenebrush
+COPY --from=build /opt/scenebrush /opt/scenebrush
+
+# Inside a container loopback would reach nobody, so the server listens on every interface. Uploads above a megabyte
+# are spooled to /dev/shm, which is writable even when the root is not. No home: nothing is written there.
+ENV PATH=/opt/scenebrush/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    TMPDIR=/dev/shm \
+    SCENEBRUSH_HOST=0.0.0.0 \
+    SCENEBRUSH_PORT=8000
+
+USER 10001:10001
+WORKDIR /
+EXPOSE 8000
+
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['SCENEBRUSH_PORT'] + '/healthz', timeout=4)"]
+
+# The exec form: the server is process 1 and hears SIGTERM itself. It then drains and leaves.
+ENTRYPOINT ["scenebrush"]
+CMD ["serve"]
