@@ -1,6 +1,7 @@
 """The documents tell the truth: links resolve, and the commands and programs they show are there and run."""
 
 import importlib.metadata
+import os
 import re
 import shlex
 import shutil
@@ -82,7 +83,7 @@ def make_targets() -> set[str]:
 def commands() -> set[str]:
     (entry,) = importlib.metadata.entry_points(group="console_scripts", name="scenebrush")
     group = typer.main.get_command(entry.load())
-    return set(group.commands)  # type: ignore[attr-defined]
+    return set(group.commands)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
@@ -128,6 +129,16 @@ def test_only_setup_installs() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     tasks = text[text.index("\nserve:") :]
     assert not re.search(r"\$\(PIP\)|pip install|npm (ci|install)|apt-get", tasks)
+
+
+@pytest.mark.parametrize(("ci", "expected"), [("", 0), ("true", 2)])
+def test_javascript_checks_without_node_are_skipped_aloud_and_fail_in_ci(ci: str, expected: int) -> None:
+    command = ["make", "--old-file=setup", "check-js", "NPM="]
+    ran = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"CI": ci}, capture_output=True, text=True, check=False
+    )
+    assert "SKIPPED: Node.js" in ran.stderr
+    assert ran.returncode == expected, ran.stderr
 
 
 def test_readme_program_runs(tmp_path: Path) -> None:
