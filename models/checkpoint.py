@@ -1,0 +1,182 @@
+"""One .safetensors file is one model: tensors `generator.*` and `encoder.*`, and the spec in the header.
+
+Nothing here runs code from a file, and a file's claims are held against its tensors before memory is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from models.encoder import StyleEncoder
+from models.generator import StyledSpadeGenerator
+from models.spec import ModelSpec, SpecError, int_option, ints_option
+
+SPEC_KEY = "scenebrush.spec"
+_DTYPES = {"F16", "BF16", "F32", "I64"}
+
+
+class CheckpointError(ValueError):
+    """A file that is not a model we can use. Says what was found, why it will not do, and what to do next."""
+
+    def __init__(self, what: str, why: str, next: str) -> None:
+        super().__init__(f"{what}: {why}. {next}")
+        self.what, self.why, self.next = what, why, next
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """Networks in evaluation mode, float32, on the CPU, and their spec."""
+
+    spec: ModelSpec
+    generator: StyledSpadeGenerator
+    encoder: StyleEncoder
+
+
+def styled_spade(spec: ModelSpec) -> tuple[StyledSpadeGenerator, StyleEncoder]:
+    """The built-in family from its options."""
+    options = spec.options
+    widths = ints_option(options, "widths", 1, 4096, longest=9)
+    generator = StyledSpadeGenerator(
+        spec.labels.channels,
+        widths,
+        int_option(options, "hidden", 1, 1024),
+        spec.style_dim,
+        int_option(options, "noise_channels", 1, 15),
+    )
+    if generator.stride != spec.stride:
+        raise SpecError(f"entry 'stride' is {spec.stride}, but {len(widths)} widths make {generator.stride}")
+    return generator, StyleEncoder(ints_option(options, "encoder_widths", 1, 4096, longest=7), spec.style_dim)
+
+
+ARCHITECTURES: Mapping[str, Callable[[ModelSpec], tuple[StyledSpadeGenerator, StyleEncoder]]] = {
+    "styled-spade": styled_spade,
+}
+
+
+def read_spec(path: Path) -> ModelSpec:
+    """A file's spec, from its header alone.
+
+    Raises:
+        CheckpointError: no such file, not safetensors, truncated, or without a spec of ours.
+    """
+    return _read_header(path)[0]
+
+
+def load(path: Path) -> LoadedModel:
+    """Read a model.
+
+    Raises:
+        CheckpointError: as `read_spec`; or keys, shapes, types or values that do not fit the spec, named.
+    """
+    spec, shapes = _read_header(path)
+    try:
+        with torch.device("meta"):
+            generator, encoder = ARCHITECTURES[spec.architecture](spec)
+    except SpecError as error:
+        raise _bad_spec(path, error) from error
+    networks = nn.ModuleDict({"generator": generator, "encoder": encoder})
+    _compare(path, {name: list(value.shape) for name, value in networks.state_dict().items()}, shapes)
+    networks.load_state_dict(_read_tensors(path, networks.state_dict()), assign=True)
+    networks.eval().requires_grad_(False)
+    return LoadedModel(spec, generator, encoder)
+
+
+def save(path: Path, spec: ModelSpec, generator: nn.Module, encoder: nn.Module) -> None:
+    """Write a model: convolution weights fp16, everything else as it is; the file appears whole or not at
+    all."""
+    networks = nn.ModuleDict({"generator": generator, "encoder": encoder})
+    halved = {f"{name}.weight" for name, module in networks.named_modules() if isinstance(module, nn.Conv2d)}
+    tensors = {
+        name: (value.half() if name in halved else value).detach().cpu().contiguous()
+        for name, value in networks.state_dict().items()
+    }
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, metadata={SPEC_KEY: spec.to_json()})
+    partial.chmod(0o644)  # safetensors writes 0600; a model is for every user of the machine
+    partial.replace(path)
+
+
+def parameter_count(path: Path) -> int:
+    """Number of values in a file's tensors (buffers included), from the header alone; raises
+    CheckpointError."""
+    return sum(torch.Size(shape).numel() for shape in _read_header(path)[1].values())
+
+
+def _read_header(path: Path) -> tuple[ModelSpec, dict[str, list[int]]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(SPEC_KEY)
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 – not a mapping
+            shapes = {name: list(part.get_shape()) for name, part in slices.items()}
+            strange = sorted({part.get_dtype() for part in slices.values()} - _DTYPES)
+    except FileNotFoundError as error:
+        raise CheckpointError(str(path), "there is no such file", "Check the path.") from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            str(path),
+            f"not a readable safetensors file ({error})",
+            "It may be cut short: fetch or export it again.",
+        ) from error
+    if text is None:
+        raise CheckpointError(
+            str(path),
+            "a safetensors file without a Scenebrush spec",
+            "Import it first; see docs/architecture.md.",
+        )
+    if strange:
+        raise CheckpointError(str(path), f"holds tensors of type {strange}", f"Use {sorted(_DTYPES)}.")
+    try:
+        spec = ModelSpec.from_json(text)
+        if spec.architecture not in ARCHITECTURES:
+            raise SpecError(
+                f"architecture {spec.architecture[:60]!r}: this version knows {sorted(ARCHITECTURES)}"
+            )
+    except SpecError as error:
+        raise _bad_spec(path, error) from error
+    return spec, shapes
+
+
+def _bad_spec(path: Path, error: SpecError) -> CheckpointError:
+    return CheckpointError(
+        str(path), f"its spec is wrong: {error}", "Export the model again with this version."
+    )
+
+
+def _compare(path: Path, expected: Mapping[str, list[int]], found: Mapping[str, list[int]]) -> None:
+    again = "The spec in the header and the tensors belong to different models: export it again."
+    missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    if missing or extra:
+        key, word = (missing[0], "missing") if missing else (extra[0], "unexpected")
+        count = len(missing) + len(extra) - 1
+        raise CheckpointError(
+            str(path), f"tensor {key!r} is {word}" + (f" ({count} more differ)" if count else ""), again
+        )
+    for name, shape in expected.items():
+        if found[name] != shape:
+            raise CheckpointError(
+                str(path), f"tensor {name!r} has shape {found[name]}, expected {shape}", again
+            )
+
+
+def _read_tensors(path: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    with safe_open(path, framework="pt") as file:
+        for name, wanted in like.items():
+            value: Tensor = file.get_tensor(name)
+            if value.dtype.is_floating_point != wanted.dtype.is_floating_point:
+                raise CheckpointError(
+                    str(path), f"tensor {name!r} is {value.dtype}", f"It should be {wanted.dtype}."
+                )
+            if not torch.isfinite(value).all():
+                raise CheckpointError(
+                    str(path), f"tensor {name!r} holds NaN or infinity", "Use an earlier export."
+                )
+            tensors[name] = value.to(wanted.dtype)
+    return tensors

@@ -1,0 +1,122 @@
+"""What a checkpoint is: everything about a model that its tensors do not say."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from models.labels import LabelError, LabelSet
+
+FORMAT = "scenebrush.model.v1"
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_MAX_SIDE = 8192
+
+
+class SpecError(ValueError):
+    """A spec that describes no model: says which entry is wrong and what it should be."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model's description; travels as JSON in the header of its checkpoint.
+
+    id: short name used in URLs (lower case letters, digits, `. _ -`). name: for people.
+    architecture: a key of `models.checkpoint.ARCHITECTURES`; options: its arguments.
+    labels: the label set that the model was trained on. native_size: side of the training pictures in pixels.
+    stride: sides of a map must be multiples of it. style_dim: length of a style code, 0 if the model has
+    none.
+    licence: SPDX expression or plain words; provenance: data, steps, figures – shown, never interpreted.
+    """
+
+    id: str
+    name: str
+    architecture: str
+    labels: LabelSet
+    native_size: int
+    stride: int
+    style_dim: int
+    licence: str
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        if not _ID.fullmatch(self.id):
+            raise SpecError(
+                f"id {self.id[:80]!r}: expected lower case letters, digits, '.', '_' or '-', at most 64"
+            )
+        _within("native_size", self.native_size, 1, _MAX_SIDE)
+        _within("stride", self.stride, 1, 1024)
+        _within("style_dim", self.style_dim, 0, 4096)
+
+    def to_json(self) -> str:
+        document = {name: getattr(self, name) for name in _PLAIN} | {
+            "format": FORMAT,
+            "labels": self.labels.to_json(),
+        }
+        return json.dumps(document, ensure_ascii=False, sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> ModelSpec:
+        """The inverse of `to_json`.
+
+        Raises:
+            SpecError: not JSON, another format, or an entry missing or of the wrong kind.
+        """
+        try:
+            raw: object = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise SpecError(f"the spec is not JSON: {error}") from error
+        if not isinstance(raw, dict):
+            raise SpecError("the spec is not a JSON object")
+        document = cast("dict[str, Any]", raw)
+        if document.get("format") != FORMAT:
+            raise SpecError(f"format {str(document.get('format'))[:60]!r}: this version reads {FORMAT!r}")
+        for name, kind in _PLAIN.items():
+            if not isinstance(document.get(name), kind) or isinstance(document.get(name), bool):
+                raise SpecError(f"entry {name!r} is missing or not of type {kind.__name__}")
+        try:
+            labels = LabelSet.from_json(document["labels"])
+        except (LabelError, KeyError, TypeError, AttributeError) as error:
+            raise SpecError(f"entry 'labels': {error}") from error
+        return ModelSpec(labels=labels, **{name: document[name] for name in _PLAIN})
+
+
+_PLAIN: Mapping[str, type] = {
+    "id": str,
+    "name": str,
+    "architecture": str,
+    "native_size": int,
+    "stride": int,
+    "style_dim": int,
+    "licence": str,
+    "provenance": dict,
+    "options": dict,
+}
+
+
+def _within(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise SpecError(f"entry {name!r} is {value}, expected {low}…{high}")
+
+
+def int_option(options: Mapping[str, Any], name: str, low: int, high: int) -> int:
+    """A whole number from a spec's options, within bounds; raises SpecError."""
+    value = options.get(name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise SpecError(f"option {name!r} is missing or not a whole number")
+    _within(f"options.{name}", value, low, high)
+    return value
+
+
+def ints_option(options: Mapping[str, Any], name: str, low: int, high: int, longest: int) -> tuple[int, ...]:
+    """A list of whole numbers from a spec's options, within bounds; raises SpecError."""
+    raw = options.get(name)
+    if not isinstance(raw, list | tuple) or not 1 <= len(cast("list[object]", raw)) <= longest:
+        raise SpecError(f"option {name!r} is missing or not a list of 1…{longest} whole numbers")
+    entries = cast("list[object]", raw)
+    return tuple(
+        int_option({f"{name}[{i}]": entry}, f"{name}[{i}]", low, high) for i, entry in enumerate(entries)
+    )
