@@ -1,0 +1,14 @@
+"""A checkpoint made fast. Imports models; knows no web.
+
+from engine import Library
+painter = Library.builtin().painter(None, 256, 256)
+painter.set_map(labels); painter.set_style(7)
+picture = painter.render()
+"""
+
+from engine.device import Compute
+from engine.errors import EngineError, UnknownModel
+from engine.library import Library
+from engine.painter import MAX_SEED, Painter
+
+__all__ = ["MAX_SEED", "Compute", "EngineError", "Library", "Painter", "UnknownModel"]

@@ -1,0 +1,134 @@
+"""The models at hand, loaded when first used and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from engine.device import choose
+from engine.errors import EngineError, UnknownModel
+from engine.painter import Painter, prepared
+from models.checkpoint import CheckpointError, LoadedModel, load, parameter_count, read_spec
+from models.spec import ModelSpec
+
+BUILTIN = Path(__file__).resolve().parent.parent / "models" / "weights"
+
+
+class Library:
+    """Every model in some folders, by id; earlier folders win.
+
+    Reading a header is cheap and happens at once; weights are read when a painter first needs them. Make
+    painters and paint with them from one thread only.
+
+    Args:
+        directories: folders of .safetensors files; ones that do not exist are passed over.
+        default: id of the model to use when none is named; the first one found by default.
+        device, precision: see `engine.device.choose`.
+        threads: CPU threads; torch's own choice by default.
+
+    Raises:
+        EngineError: no usable model in any folder, no model called `default`, or no such device.
+    """
+
+    def __init__(
+        self,
+        directories: Sequence[Path],
+        default: str | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        if threads:
+            torch.set_num_threads(threads)
+        torch.backends.cudnn.benchmark = False  # equal requests must give equal bytes: no kernel swaps
+        torch.backends.cudnn.deterministic = True
+        self._compute = choose(device, precision)
+        self._paths: dict[str, Path] = {}
+        self._specs: dict[str, ModelSpec] = {}
+        self._parameters: dict[str, int] = {}
+        self._loaded: dict[str, LoadedModel] = {}
+        self.problems: list[str] = []
+        for path in (path for directory in directories for path in sorted(directory.glob("*.safetensors"))):
+            self._add(path)
+        if not self._specs:
+            places = ", ".join(str(directory) for directory in directories)
+            raise EngineError(
+                "no model", f"no usable .safetensors file in {places}", "Put one there, or train one."
+            )
+        self.default_id = default or next(iter(self._specs))
+        self.spec(self.default_id)
+
+    @staticmethod
+    def builtin(
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int | None = None,
+        extra_directory: Path | None = None,
+        default: str | None = None,
+    ) -> Library:
+        """The models that come with the project and, before them, those of one more folder."""
+        directories = [extra_directory, BUILTIN] if extra_directory else [BUILTIN]
+        return Library(directories, default or None, device, precision, threads)
+
+    def _add(self, path: Path) -> None:
+        try:
+            spec, parameters = read_spec(path), parameter_count(path)
+        except CheckpointError as error:
+            self.problems.append(str(error))
+            return
+        if spec.id in self._specs:
+            self.problems.append(
+                f"{path}: a model called {spec.id!r} was already found in {self._paths[spec.id]}"
+            )
+            return
+        self._specs[spec.id], self._paths[spec.id], self._parameters[spec.id] = spec, path, parameters
+
+    @property
+    def device_name(self) -> str:
+        return self._compute.name
+
+    @property
+    def precision(self) -> str:
+        return self._compute.precision
+
+    def specs(self) -> list[ModelSpec]:
+        """All models, in the order found."""
+        return list(self._specs.values())
+
+    def spec(self, model_id: str | None = None) -> ModelSpec:
+        """One model's spec; the default's for None. Raises UnknownModel."""
+        found = self._specs.get(model_id or self.default_id)
+        if found is None:
+            raise UnknownModel(
+                f"model {model_id!r}", "there is no such model", f"There are: {', '.join(self._specs)}."
+            )
+        return found
+
+    def parameters(self, model_id: str | None = None) -> int:
+        """How many values a model's file holds. Raises UnknownModel."""
+        return self._parameters[self.spec(model_id).id]
+
+    def painter(self, model_id: str | None, width: int, height: int) -> Painter:
+        """A new painter on a canvas of width × height pixels.
+
+        Raises:
+            UnknownModel: no such model.
+            CheckpointError: the file changed or is broken.
+            EngineError: a side smaller than 1.
+        """
+        return Painter(self._model(self.spec(model_id).id), self._compute, width, height)
+
+    def _model(self, model_id: str) -> LoadedModel:
+        if model_id not in self._loaded:
+            model = load(self._paths[model_id])
+            prepared(model.generator, self._compute)
+            self._loaded[model_id] = model
+        return self._loaded[model_id]
+
+    def warm_up(self) -> None:
+        """Load the default model and paint once at its own size, so that the first painter waits for
+        nothing."""
+        size = self.spec().native_size
+        self.painter(None, size, size).render()
