@@ -1,0 +1,175 @@
+"""What the generator and the discriminator are trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.discriminator import FAKE
+from models.spade import resize_labels
+
+BALANCE_LIMIT = 8.0  # how much more a rare class may weigh than an average one
+
+
+def class_weights(labels: Tensor, classes: int, ignore: int | None) -> Tensor:
+    """Inverse-frequency weights of the classes in a batch (Schönfeld et al. 2021, eq. 1), limited; (classes,)
+    float32."""
+    counts = torch.bincount(labels.flatten(), minlength=classes).float()
+    if ignore is not None:
+        counts[ignore] = 0
+    present = (counts > 0).sum().clamp(min=1)
+    weights = (counts.sum() / (present * counts.clamp(min=1))).clamp(max=BALANCE_LIMIT)
+    return torch.where(counts > 0, weights, 0)
+
+
+def segmentation_loss(scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Class-balanced cross-entropy. scores (B, C, h, w), labels int64 (B, h, w), weights (C,) → mean over
+    pixels."""
+    return F.cross_entropy(scores.float(), labels, weight=weights, reduction="none").mean()
+
+
+def real_loss(scores: Tensor, labels: Tensor, classes: int, ignore: int) -> Tensor:
+    """A real (or to-be-taken-for-real) picture: every pixel is its class. scores (B, classes + 1, h, w)."""
+    weights = F.pad(class_weights(labels, classes, ignore), (1, 0))
+    return segmentation_loss(scores, labels + 1, weights)
+
+
+def fake_loss(scores: Tensor) -> Tensor:
+    """A generated picture: every pixel is FAKE. scores (B, classes + 1, h, w)."""
+    target = torch.full_like(scores[:, 0], FAKE, dtype=torch.int64)
+    return F.cross_entropy(scores.float(), target)
+
+
+def label_mix(labels: Tensor, classes: int) -> Tensor:
+    """LabelMix (Schönfeld et al. 2021, sec. 3.2): a random side, real or fake, per class and picture.
+
+    labels int64 (B, h, w) → float32 (B, 1, h, w): 1 where the real picture shows, 0 where the generated one
+    does.
+    """
+    side = torch.randint(0, 2, (labels.shape[0], classes), device=labels.device)
+    return side.gather(1, labels.flatten(1)).view_as(labels).unsqueeze(1).float()
+
+
+def low_frequency_l1(fake: Tensor, real: Tensor, levels: Sequence[int] = (8, 16, 32)) -> Tensor:
+    """Mean absolute difference of area-reduced pictures (B, 3, H, W): colours and light, no texture."""
+    return torch.stack([F.l1_loss(F.avg_pool2d(fake, n), F.avg_pool2d(real, n)) for n in levels]).mean()
+
+
+def kl_loss(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mean, variance) ‖ N(0, 1)) per picture and dimension (Kingma & Welling 2014, app. B); both (B,
+    D)."""
+    return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).mean()
+
+
+def feature_loss(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
+    """Mean absolute difference of features, layer by layer (Wang et al. 2018, eq. 4), each in units of its
+    real size."""
+    terms = [
+        F.l1_loss(f.float(), r.float()) / (r.float().abs().mean() + 1e-3)
+        for f, r in zip(fake, real, strict=True)
+    ]
+    return torch.stack(terms).mean()
+
+
+class RegionSampler:
+    """Random pixels of every (picture, class) region, the same for real and fake.
+
+    Args:
+        labels: int64 (B, H, W).
+        samples: pixels drawn (with replacement) from each region.
+        smallest: regions of fewer pixels at the sampled resolution are passed over.
+    """
+
+    def __init__(self, labels: Tensor, samples: int = 256, smallest: int = 48) -> None:
+        self.labels, self.samples, self.smallest = labels, samples, smallest
+        self._positions: dict[tuple[int, int], Tensor] = {}
+
+    def positions(self, height: int, width: int) -> Tensor:
+        """Flat indices into (B, height, width): int64 (R, samples), one row a region."""
+        if (height, width) not in self._positions:
+            self._positions[height, width] = self._draw(resize_labels(self.labels, height, width))
+        return self._positions[height, width]
+
+    def _draw(self, labels: Tensor) -> Tensor:
+        count = int(labels.max()) + 1
+        picture = torch.arange(labels.shape[0], device=labels.device)[:, None, None]
+        order = (picture * count + labels).flatten().argsort()
+        sizes = torch.bincount((picture * count + labels).flatten())
+        starts = sizes.cumsum(0) - sizes
+        large = sizes >= self.smallest
+        sizes, starts = sizes[large, None], starts[large, None]
+        pick = torch.rand(sizes.shape[0], self.samples, device=labels.device) * sizes
+        return order[starts + pick.long().clamp(max=sizes - 1)]
+
+
+def sliced_wasserstein(fake: Tensor, real: Tensor, regions: RegionSampler, directions: Tensor) -> Tensor:
+    """How far apart the feature distributions of each region are, whatever the arrangement inside it.
+
+    The sliced Wasserstein distance of Heitz et al. 2021 ("A Sliced Wasserstein Loss for Neural Texture
+    Synthesis"), per label region, on random linear measurements of a neighbourhood. Each measurement is in
+    units of its own spread in the real region, so that a calm sky counts as much as a forest.
+
+    Args:
+        fake, real: (B, C, h, w).
+        directions: (P, C, k, k) filters, k odd.
+
+    Returns:
+        Scalar: mean of log(1 + d), d the absolute differences of the sorted measurements in those units; the
+        logarithm keeps one very different region from drowning the others, and still pulls on it.
+    """
+    where = regions.positions(fake.shape[2], fake.shape[3])
+    if not where.shape[0]:
+        return fake.sum() * 0
+
+    def measured(x: Tensor) -> Tensor:
+        pad = directions.shape[-1] // 2
+        y = F.conv2d(F.pad(x, (pad,) * 4, mode="reflect") if pad else x, directions.to(x.dtype))
+        return y.permute(0, 2, 3, 1).reshape(-1, directions.shape[0])[where].float().sort(dim=1).values
+
+    with torch.no_grad():
+        target = measured(real)
+        spread = target.std(dim=1, keepdim=True) + 0.05 * target.std() + 1e-4
+    return torch.log1p((measured(fake) - target).abs() / spread).mean()
+
+
+def random_directions(count: int, channels: int, kernel: int, device: torch.device) -> Tensor:
+    """Random filters of unit norm, (count, channels, kernel, kernel); those wider than a pixel have mean
+    0."""
+    filters = torch.randn(count, channels, kernel, kernel, device=device)
+    if kernel > 1:
+        filters = filters - filters.mean((1, 2, 3), keepdim=True)
+    return F.normalize(filters.flatten(1)).view_as(filters)
+
+
+def texture_loss(fake: Tensor, real: Tensor, regions: RegionSampler, count: int = 24) -> Tensor:
+    """Sliced Wasserstein distance of 5×5 patches at full, half and quarter size, pictures (B, 3, H, W)."""
+    terms: list[Tensor] = []
+    for _ in range(3):
+        terms.append(sliced_wasserstein(fake, real, regions, random_directions(count, 3, 5, fake.device)))
+        fake, real = F.avg_pool2d(fake, 2), F.avg_pool2d(real, 2)
+    terms.append(sliced_wasserstein(fake, real, regions, random_directions(8, 3, 1, fake.device)))
+    return torch.stack(terms).mean()
+
+
+def feature_texture_loss(
+    fake: Sequence[Tensor], real: Sequence[Tensor], regions: RegionSampler, count: int = 32
+) -> Tensor:
+    """Sliced Wasserstein distance of a frozen network's features, each layer (B, C, h, w)."""
+    terms = [
+        sliced_wasserstein(f, r, regions, random_directions(count, f.shape[1], 1, f.device))
+        for f, r in zip(fake, real, strict=True)
+    ]
+    return torch.stack(terms).mean()
+
+
+def mixed_target(scores_real: Tensor, scores_fake: Tensor, mask: Tensor) -> Tensor:
+    """What LabelMix consistency asks the discriminator to say of the mixed picture; mask (B, 1, h, w)."""
+    return (mask * scores_real + (1 - mask) * scores_fake).detach()
+
+
+def label_mix_at(mask: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    """The mask (B, 1, H, W) at the scores' size, nearest: (B, 1, h, w)."""
+    return resize_labels(mask[:, 0], *size).unsqueeze(1)

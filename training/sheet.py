@@ -1,0 +1,77 @@
+"""Contact sheets: what a model makes of the first pictures of a split, beside the truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.encoder import StyleEncoder
+from models.generator import StyledSpadeGenerator
+from models.labels import LabelSet
+from models.noise import style_from_seed
+from models.spade import StyleField
+from training.data import Pair, to_float
+
+
+def to_bytes(picture: Tensor) -> np.ndarray:
+    """float (3, H, W) in [−1, 1] → uint8 (H, W, 3)."""
+    return ((picture.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+
+
+def colored(labels: np.ndarray, label_set: LabelSet) -> np.ndarray:
+    """Class ids uint8 (H, W) → display colours uint8 (H, W, 3)."""
+    return np.frombuffer(label_set.palette(), np.uint8).reshape(256, 3)[labels]
+
+
+@torch.no_grad()
+def paint(generator: StyledSpadeGenerator, labels: np.ndarray, code: Tensor, seed: int = 0) -> np.ndarray:
+    """uint8 (H, W) class ids and a style code (D,) → uint8 (H, W, 3)."""
+    device = generator.prior_mean.device
+    ids = torch.from_numpy(labels.astype(np.int64)).unsqueeze(0).to(device)
+    style = StyleField(code.to(device).view(1, 1, -1))
+    return to_bytes(generator(ids, style, generator.noise(seed, *labels.shape))[0])
+
+
+@torch.no_grad()
+def contact_sheet(
+    generator: StyledSpadeGenerator,
+    encoder: StyleEncoder,
+    pairs: Sequence[Pair],
+    label_set: LabelSet,
+    seeds: Sequence[int] = (1,),
+    across: int = 4,
+) -> np.ndarray:
+    """One cell a pair: label map, photo, the map in the photo's own style, then in each seed's style.
+
+    Returns:
+        uint8 (rows · H, across · (3 + len(seeds)) · W, 3); unused cells are black.
+    """
+    cells = [_cell(generator, encoder, pair, label_set, seeds) for pair in pairs]
+    height, width, _ = cells[0].shape
+    rows = math.ceil(len(cells) / across)
+    sheet = np.zeros((rows * height, across * width, 3), np.uint8)
+    for i, cell in enumerate(cells):
+        row, column = divmod(i, across)
+        sheet[row * height : (row + 1) * height, column * width : (column + 1) * width] = cell
+    return sheet
+
+
+def _cell(
+    generator: StyledSpadeGenerator,
+    encoder: StyleEncoder,
+    pair: Pair,
+    label_set: LabelSet,
+    seeds: Sequence[int],
+) -> np.ndarray:
+    device = generator.prior_mean.device
+    own, _ = encoder(to_float(pair.image).unsqueeze(0).to(device))
+    drawn = [
+        generator.code_from_normal(style_from_seed(seed, generator.style_dim).to(device)) for seed in seeds
+    ]
+    painted = [paint(generator, pair.labels, own[0].float())]
+    painted += [paint(generator, pair.labels, code, seed) for seed, code in zip(seeds, drawn, strict=True)]
+    return np.concatenate([colored(pair.labels, label_set), pair.image, *painted], axis=1)
