@@ -1,0 +1,160 @@
+"""Puts the server together. `create_app(settings, library)` makes an app that owns all its state."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+import structlog
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from engine import Library
+from server import errors
+from server.metrics import Metrics
+from server.middleware import BodyLimit, HostGuard, OriginGuard, RequestContext
+from server.rendering import Rendered, RenderRequest
+from server.resources import find_page
+from server.routes import docs, generate, health, live, models, studio
+from server.scheduler import Turn
+from server.services import Services
+from server.settings import Settings, refuse_several_workers
+from server.worker import DeviceWorker
+
+log = structlog.get_logger(__name__)
+
+_CODEC_THREADS = 2
+
+
+def create_app(settings: Settings, library: Library) -> FastAPI:
+    """The ASGI app. The device is warmed up in its lifespan; until then /readyz says 503."""
+    services = _services(settings, library)
+    app = FastAPI(
+        title="Scenebrush",
+        summary="Paint a label map, see the photo.",
+        version=scenebrush_version(),
+        root_path=settings.root_path,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if settings.docs else None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+    )
+    app.state.services = services
+    errors.install(app)
+    _add_routes(app, services)
+    _add_middleware(app, services)
+    return app
+
+
+def app_from_environment() -> FastAPI:
+    """For `uvicorn --factory server.app:app_from_environment`; settings come from the environment alone."""
+    settings = Settings()
+    return create_app(settings, library_of(settings))
+
+
+def library_of(settings: Settings) -> Library:
+    """The models that the settings name."""
+    return Library.builtin(
+        device=settings.device,
+        precision=settings.precision,
+        threads=settings.threads,
+        extra_directory=settings.models_dir,
+        default=settings.default_model,
+    )
+
+
+def scenebrush_version() -> str:
+    """The installed version, or "dev" in a checkout that is not installed."""
+    try:
+        return version("scenebrush")
+    except PackageNotFoundError:
+        return "dev"
+
+
+def _services(settings: Settings, library: Library) -> Services:
+    metrics = Metrics()
+
+    def observe(request: RenderRequest, rendered: Rendered, turn: Turn) -> None:
+        source = "live" if turn.painter is not None else "rest"
+        metrics.render_seconds.labels(request.model, source).observe(rendered.seconds)
+        metrics.wait_seconds.labels(source).observe(turn.waited)
+
+    worker = DeviceWorker(
+        library, places=settings.queue_length, max_painters=settings.max_painters, observe=observe
+    )
+    metrics.watch("scenebrush_queued", "Requests waiting for the device.", lambda: worker.scheduler.queued)
+    metrics.watch("scenebrush_painters", "Live painters connected.", lambda: worker.scheduler.painters)
+    metrics.watch("scenebrush_documents", "Live documents kept on the device.", lambda: worker.documents)
+    return Services(
+        settings=settings,
+        library=library,
+        worker=worker,
+        metrics=metrics,
+        page=find_page(),
+        codec_pool=ThreadPoolExecutor(_CODEC_THREADS, "codec"),
+        painters=set(),
+    )
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    refuse_several_workers(os.environ, sys.argv)
+    services: Services = app.state.services
+    # Beside the first requests: /healthz and the page answer while the model loads.
+    warming = asyncio.create_task(_warm_up(services))
+    try:
+        yield
+    finally:
+        warming.cancel()
+        await asyncio.gather(warming, return_exceptions=True)
+        await services.worker.stop()
+        services.codec_pool.shutdown(cancel_futures=True)
+        log.info("stopped")
+
+
+async def _warm_up(services: Services) -> None:
+    try:
+        await services.worker.start()
+    except Exception:
+        services.worker.broken = True
+        log.exception("the model did not load")
+        return
+    library = services.library
+    log.info("ready", model=library.default_id, device=library.device_name, precision=library.precision)
+
+
+def _add_routes(app: FastAPI, services: Services) -> None:
+    app.include_router(studio.router)
+    studio.mount_assets(app, services.page)
+    app.include_router(generate.router)
+    app.include_router(models.router)
+    app.include_router(health.router)
+    app.include_router(live.router)
+    if services.settings.metrics:
+        app.include_router(health.metrics_router)
+    if services.settings.docs:
+        app.include_router(docs.router)
+        docs.mount_files(app)
+
+
+def _add_middleware(app: FastAPI, services: Services) -> None:
+    """The last one added is the outermost."""
+    settings = services.settings
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, timeout=settings.body_timeout)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["X-Seed", "X-Model", "X-Request-ID", "Server-Timing"],
+        )
+    app.add_middleware(OriginGuard, allowed=settings.origins)
+    app.add_middleware(HostGuard, hosts=settings.hosts)
+    app.add_middleware(RequestContext, metrics=services.metrics)

@@ -1,0 +1,121 @@
+"""Reads the bodies of /generate: multipart with a real file, or JSON with base64."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Any, Final
+
+from pydantic import ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from server.errors import Problem
+from server.schemas import GenerateJson, GenerateRequest
+
+_MAX_FIELDS: Final = 16
+_MAX_FIELD_BYTES: Final = 64 * 1024
+
+
+class _MemoryParser(MultiPartParser):
+    """Keeps files in memory, whose bodies are bounded, so that a read-only root works."""
+
+    spool_max_size = 2**40
+
+
+async def read_generate(request: Request) -> tuple[GenerateRequest, bytes]:
+    """The request's fields and the mask file's bytes. Raises Problem or pydantic's ValidationError."""
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media == "multipart/form-data":
+        return await _read_multipart(request)
+    if media == "application/json":
+        return _read_json(await request.body())
+    raise Problem(
+        415,
+        "unsupported-body",
+        "Not a body that is understood",
+        f"The body is {media or 'of no stated type'!r}.",
+        "Send multipart/form-data with a file field named mask, or application/json with the mask in base64.",
+        headers={"Accept": "multipart/form-data, application/json"},
+    )
+
+
+async def _read_multipart(request: Request) -> tuple[GenerateRequest, bytes]:
+    parser = _MemoryParser(
+        request.headers,
+        request.stream(),
+        max_files=1,
+        max_fields=_MAX_FIELDS,
+        max_part_size=_MAX_FIELD_BYTES,
+    )
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise _unreadable("multipart body", error.message) from None
+    try:
+        mask = await _mask_file(form)
+        return GenerateRequest.model_validate(_fields(form)), mask
+    finally:
+        await form.close()
+
+
+async def _mask_file(form: FormData) -> bytes:
+    mask = form.get("mask")
+    if not isinstance(mask, UploadFile):
+        raise Problem(
+            422,
+            "no-mask",
+            "No mask",
+            "The body has no file in a field named mask.",
+            "Send the label map as a file: curl -F mask=@lake.png …",
+        )
+    return await mask.read()
+
+
+def _fields(form: FormData) -> dict[str, Any]:
+    """The text fields; an empty one counts as not sent, as a web form sends it."""
+    fields: dict[str, Any] = {}
+    for name, value in form.multi_items():
+        if name == "mask" or value == "":
+            continue
+        if name in fields:
+            raise _unreadable("multipart body", f"The field {name!r} comes twice.")
+        fields[name] = value
+    if isinstance(fields.get("style"), str):
+        fields["style"] = _style(fields["style"])
+    return fields
+
+
+def _style(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise Problem(
+            422,
+            "invalid-value",
+            "A value does not fit",
+            "style: it is not a JSON array.",
+            "Send the style code as numbers in brackets: [0.1, -1.2, …].",
+        ) from None
+
+
+def _read_json(body: bytes) -> tuple[GenerateRequest, bytes]:
+    try:
+        content = GenerateJson.model_validate_json(body)
+    except ValidationError as error:
+        if any(detail["type"] == "json_invalid" for detail in error.errors()):
+            raise _unreadable("JSON body", "It is not JSON.") from None
+        raise
+    try:
+        mask = base64.b64decode(content.mask, validate=True)
+    except (binascii.Error, ValueError):
+        raise _unreadable("mask", "It is not base64.") from None
+    return content, mask
+
+
+def _unreadable(what: str, why: str) -> Problem:
+    return Problem(
+        400, "unreadable-body", f"The {what} cannot be read", why, "Check how the request is put together."
+    )

@@ -1,0 +1,144 @@
+"""What goes wrong, as the web says it: RFC 9457 problem documents with what, why and what next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from engine import EngineError, UnknownModel
+
+PROBLEM_TYPE: Final = "application/problem+json"
+PROBLEM_URN: Final = "urn:scenebrush:problem:"
+
+
+class Problem(Exception):
+    """An answer that is not the one asked for. `code` is a stable slug, listed in docs/api.md."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        title: str,
+        detail: str,
+        next_step: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.title = title
+        self.detail = detail
+        self.next_step = next_step
+        self.headers = dict(headers or {})
+        self.extra = dict(extra or {})
+
+    def response(self, request_id: str = "") -> Response:
+        body = {
+            "type": PROBLEM_URN + self.code,
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "next": self.next_step,
+            **({"request_id": request_id} if request_id else {}),
+            **self.extra,
+        }
+        content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        return Response(content, self.status, self.headers, PROBLEM_TYPE)
+
+
+def from_engine(error: EngineError) -> Problem:
+    """The engine refused its input: the client's to mend."""
+    detail = f"{error.what[:1].upper()}{error.what[1:]}: {error.why}."
+    if isinstance(error, UnknownModel):
+        return Problem(404, "unknown-model", "Unknown model", detail, error.next)
+    return Problem(422, "not-paintable", "This cannot be painted", detail, error.next)
+
+
+def internal() -> Problem:
+    """Something of ours failed; the log has the rest."""
+    return Problem(
+        500,
+        "internal",
+        "The server failed",
+        "An unexpected error stopped this request. The server's log has the details under the request id.",
+        "Try again; if it happens again, report it with the request id.",
+    )
+
+
+_FRAMEWORK: Final[dict[int, tuple[str, str, str]]] = {
+    400: ("bad-request", "The request could not be read.", "Check how the request is put together."),
+    404: ("not-found", "There is nothing at this address.", "See /docs for the addresses that there are."),
+    405: (
+        "method-not-allowed",
+        "This address does not answer that method.",
+        "The Allow header lists those it does.",
+    ),
+}
+
+
+def from_status(status: int, detail: str, headers: Mapping[str, str] | None) -> Problem:
+    """A framework's own error."""
+    title = HTTPStatus(status).phrase if status in HTTPStatus else "Error"
+    code, sentence, next_step = _FRAMEWORK.get(
+        status, (title.lower().replace(" ", "-"), detail or title, "See /docs for what this address takes.")
+    )
+    said = detail if detail and detail != title else sentence
+    return Problem(status, code, title, said, next_step, headers=headers)
+
+
+def from_validation(errors: Sequence[Any]) -> Problem:
+    """Values that do not fit. `errors` are pydantic's; what was sent is not repeated."""
+    listed = [{"field": _field(error["loc"]), "error": str(error["msg"])} for error in errors]
+    detail = "; ".join(f"{entry['field']}: {entry['error']}" for entry in listed)
+    return Problem(
+        422,
+        "invalid-value",
+        "A value does not fit",
+        detail,
+        "Correct the fields named.",
+        extra={"errors": listed},
+    )
+
+
+def _field(loc: Sequence[int | str]) -> str:
+    return ".".join(str(part) for part in loc) or "body"
+
+
+def problem_of(error: Exception) -> Problem:
+    """The one place where domain and framework errors become answers."""
+    match error:
+        case Problem():
+            return error
+        case EngineError():
+            return from_engine(error)
+        case HTTPException():
+            return from_status(error.status_code, error.detail or "", error.headers)
+        case RequestValidationError() | ValidationError():
+            return from_validation(error.errors())
+        case _:
+            return internal()
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the app and its framework with a problem document."""
+
+    async def respond(request: Request, error: Exception) -> Response:
+        return problem_of(error).response(request_id(request))
+
+    for kind in (Problem, EngineError, HTTPException, RequestValidationError, ValidationError):
+        app.add_exception_handler(kind, respond)
+
+
+def request_id(request: Request) -> str:
+    """The id that the middleware gave this request."""
+    return str(request.scope.get("scenebrush.request_id", ""))

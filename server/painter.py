@@ -1,0 +1,169 @@
+"""One live painter: a session, a seat at the device, and a socket to send to."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+
+from engine import EngineError
+from server import protocol
+from server.codecs import encode_picture
+from server.errors import Problem, problem_of
+from server.protocol import Ack, Close, MalformedError, Open, Ping, Style
+from server.rendering import PainterLostError, Rendered, RenderRequest
+from server.scheduler import Turn
+from server.services import Services
+from server.session import Outcome, Session
+
+log = structlog.get_logger(__name__)
+
+_RETRY_AFTER = 2.0
+
+
+class Socket(Protocol):
+    """What a painter needs of a socket."""
+
+    async def send_text(self, data: str) -> None: ...
+    async def send_bytes(self, data: bytes) -> None: ...
+    async def close(self, code: int = 1000, reason: str | None = None) -> None: ...
+
+
+class ConnectionOverError(Exception):
+    """Close the socket with this code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class LivePainter:
+    """Takes a client's messages in order, and sends it frames in order, from two tasks of one event loop."""
+
+    def __init__(self, services: Services, socket: Socket) -> None:
+        self.key = secrets.token_hex(8)
+        self._services = services
+        self._socket = socket
+        self._session = Session(self.key, services.library, services.limits)
+        # At most two frames are unacknowledged, so this never holds many.
+        self._outbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
+        self.opened = False
+        self._leaving = False
+
+    # What the client says
+
+    async def receive(self, message: str | bytes) -> bool:
+        """Handle a message; whether it was a sign of somebody painting. Raises MalformedError."""
+        if isinstance(message, bytes):
+            await self._carry_out(self._session.labels(message))
+            return True
+        return await self._control(protocol.parse_text(message))
+
+    async def _control(self, message: protocol.Control) -> bool:
+        match message:
+            case Open():
+                self.opened = True
+                await self._carry_out(self._session.open(message))
+                return True
+            case Style():
+                await self._carry_out(self._session.style(message))
+                return True
+            case Ack():
+                self._acknowledge(message)
+            case Ping():
+                await self._say(protocol.pong(message.t))
+        return False
+
+    async def _carry_out(self, outcome: Outcome) -> None:
+        if outcome.opened:
+            self._services.worker.start_over(self)
+        for reply in outcome.replies:
+            await self._say(reply)
+        if outcome.render:
+            self._services.worker.offer(self)
+
+    def _acknowledge(self, message: Ack) -> None:
+        if not self._session.is_current(message.epoch):
+            return
+        if not self._services.worker.acknowledge(self, message.frame):
+            raise MalformedError(f"frame {message.frame} was acknowledged, and has not been sent")
+
+    # What the device says (worker.Customer)
+
+    def take(self) -> RenderRequest | None:
+        return self._session.take()
+
+    def rendered(self, request: RenderRequest, result: Rendered, turn: Turn) -> None:
+        if not self._is_current(request):
+            return  # another document has been opened: nobody would look at this frame
+        number = self._services.worker.number_frame(self)
+        self._outbox.put_nowait(lambda: self._send_frame(request, result, turn, number))
+
+    def failed(self, request: RenderRequest, error: BaseException) -> None:
+        if request.document is None or not self._is_current(request):
+            return
+        self._session.lost(request.document.epoch)
+        if isinstance(error, PainterLostError):
+            self._services.worker.offer(self)
+            return
+        if not isinstance(error, EngineError):
+            log.error("live render failed", exc_info=error)
+        problem = problem_of(error) if isinstance(error, Exception) else problem_of(RuntimeError())
+        self._outbox.put_nowait(lambda: self._send_problem(request, problem))
+
+    def _is_current(self, request: RenderRequest) -> bool:
+        return request.document is not None and self._session.is_current(request.document.epoch)
+
+    # What goes out
+
+    async def send_all(self) -> None:
+        """Send frames as they come, in order, until cancelled."""
+        while True:
+            send = await self._outbox.get()
+            await send()
+
+    async def _send_frame(self, request: RenderRequest, result: Rendered, turn: Turn, number: int) -> None:
+        services = self._services
+        picture = await services.in_codec_pool(
+            encode_picture, result.picture, self._session.format, services.settings.jpeg_quality, fast=True
+        )
+        if self._leaving or not self._is_current(request):
+            return
+        frame = self._session.frame(request, number, picture, waited=turn.waited, seconds=result.seconds)
+        services.metrics.frames.inc()
+        await self._socket.send_bytes(frame)
+
+    async def _send_problem(self, request: RenderRequest, problem: Problem) -> None:
+        epoch = request.document.epoch if request.document is not None else 0
+        await self._say(error_message(epoch, problem, fatal=False))
+
+    async def _say(self, text: str) -> None:
+        if not self._leaving:
+            await self._socket.send_text(text)
+
+    async def say_bye(self) -> None:
+        """Tell the page that the server is going away, and close."""
+        self._leaving = True
+        try:
+            await self._socket.send_text(
+                protocol.bye(reason="The server is stopping.", retry_after=_RETRY_AFTER)
+            )
+            await self._socket.close(Close.GOING_AWAY, "going away")
+        except Exception as error:  # the page went first
+            log.debug("bye was not sent", error=type(error).__name__)
+
+
+def error_message(epoch: int, problem: Problem, *, fatal: bool) -> str:
+    """A problem as the live protocol says it."""
+    return protocol.error(
+        epoch=epoch,
+        code=problem.code,
+        title=problem.title,
+        detail=problem.detail,
+        next_step=problem.next_step,
+        fatal=fatal,
+    )

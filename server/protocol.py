@@ -1,0 +1,344 @@
+"""The live protocol's messages (docs/protocol.md): bytes and text in, values out, and the other way round.
+
+Pure: no sockets, no clock. The JavaScript twin is static/js/net/protocol.js; tests/data/protocol.json holds
+vectors that both must agree on.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+SUBPROTOCOL: Final = "scenebrush.live.v1"
+MAX_STYLE: Final = 1024
+"""Longest style code that a message may carry; the model's own length is checked when it is known."""
+
+PictureFormat = Literal["jpeg", "webp", "png"]
+Map = npt.NDArray[np.uint8]
+U32_MAX: Final = 2**32 - 1
+U16_MAX: Final = 2**16 - 1
+
+
+class Close:
+    """WebSocket close codes."""
+
+    GOING_AWAY: Final = 1001
+    TOO_BIG: Final = 1009
+    INTERNAL: Final = 1011
+    TOO_MANY: Final = 1013
+    MALFORMED: Final = 4400
+    ORIGIN: Final = 4403
+    SUBPROTOCOL: Final = 4406
+    IDLE: Final = 4408
+
+
+class MalformedError(ValueError):
+    """A message that no correct client sends. `what` is one sentence."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+# -- Client → server, text ------------------------------------------------------------------------
+
+
+class _Message(BaseModel):
+    # Strict: 7, not "7" or 7.0. Unknown fields are passed over, so that a later client may say more.
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+
+U32 = Annotated[int, Field(ge=0, le=U32_MAX)]
+Side = Annotated[int, Field(ge=1, le=U16_MAX)]
+StyleCode = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=MAX_STYLE)]
+
+
+class Open(_Message):
+    """Start a document: the server answers `ready` and waits for a whole map."""
+
+    type: Literal["open"]
+    epoch: U32
+    width: Side
+    height: Side
+    model: Annotated[str, Field(max_length=200)] | None = None
+    label_set: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    seed: U32
+    style: StyleCode | None = None
+    format: PictureFormat = "jpeg"
+
+
+class Style(_Message):
+    """Another seed or style code: a change like any other, so it carries a revision."""
+
+    type: Literal["style"]
+    epoch: U32
+    revision: U32
+    seed: U32
+    style: StyleCode | None = None
+
+
+class Ack(_Message):
+    """Frame `frame` and all before it have been shown."""
+
+    type: Literal["ack"]
+    epoch: U32
+    frame: Annotated[int, Field(ge=1, le=U32_MAX)]
+
+
+class Ping(_Message):
+    """Answered by a pong with the same number."""
+
+    type: Literal["ping"]
+    t: Annotated[float, Field(allow_inf_nan=False)]
+
+
+Control = Open | Style | Ack | Ping
+_CONTROL: TypeAdapter[Control] = TypeAdapter(Annotated[Control, Field(discriminator="type")])
+
+
+def parse_text(text: str) -> Control:
+    """Read a control message. Raises MalformedError."""
+    try:
+        return _CONTROL.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise MalformedError(f"text message{f' at {where}' if where else ''}: {first['msg']}") from None
+
+
+# -- Client → server, binary: labels --------------------------------------------------------------
+
+_LABELS = struct.Struct("<BBHIIHHHH")
+LABELS_HEADER: Final = _LABELS.size
+PATCH: Final = 1
+WHOLE: Final = 2
+_RAW: Final = 0
+_RUNS: Final = 1
+_RUN = np.dtype([("id", "u1"), ("length", "<u2")])
+_LONGEST_RUN: Final = U16_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsHeader:
+    """What a labels message says about itself; its payload is still to be read."""
+
+    kind: int
+    encoding: int
+    epoch: int
+    revision: int
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def whole(self) -> bool:
+        return self.kind == WHOLE
+
+
+def parse_labels_header(data: bytes) -> LabelsHeader:
+    """The header of a labels message; another epoch's is ignored unread. Raises MalformedError."""
+    if len(data) < LABELS_HEADER:
+        raise MalformedError(f"a labels message of {len(data)} bytes is shorter than its header")
+    kind, encoding, reserved, epoch, revision, x, y, width, height = _LABELS.unpack_from(data)
+    if kind not in (PATCH, WHOLE):
+        raise MalformedError(f"unknown kind {kind} of binary message")
+    if encoding not in (_RAW, _RUNS):
+        raise MalformedError(f"unknown encoding {encoding} of labels")
+    if reserved:
+        raise MalformedError(f"the reserved field of a labels message is {reserved}, not 0")
+    return LabelsHeader(kind, encoding, epoch, revision, x, y, width, height)
+
+
+def read_labels(header: LabelsHeader, data: bytes, canvas_width: int, canvas_height: int) -> Map:
+    """The class ids of a labels message, uint8 (height, width). Raises MalformedError.
+
+    The rectangle is checked against the canvas before anything is allocated, and the payload against the
+    rectangle: a hostile message never grows past width × height bytes.
+    """
+    _check_rectangle(header, canvas_width, canvas_height)
+    payload = memoryview(data)[LABELS_HEADER:]
+    size = header.width * header.height
+    ids = _read_raw(payload, size) if header.encoding == _RAW else _read_runs(payload, size)
+    return ids.reshape(header.height, header.width)
+
+
+def _check_rectangle(header: LabelsHeader, canvas_width: int, canvas_height: int) -> None:
+    x, y, width, height = header.x, header.y, header.width, header.height
+    if width == 0 or height == 0:
+        raise MalformedError("the rectangle of a labels message is empty")
+    if x + width > canvas_width or y + height > canvas_height:
+        raise MalformedError(
+            f"rectangle {width}×{height} at ({x}, {y}) leaves the canvas of {canvas_width}×{canvas_height}"
+        )
+    if header.whole and (width, height) != (canvas_width, canvas_height):
+        raise MalformedError(f"a whole map of {width}×{height} on a canvas of {canvas_width}×{canvas_height}")
+
+
+def _read_raw(payload: memoryview, size: int) -> Map:
+    if len(payload) != size:
+        raise MalformedError(f"a raw payload of {len(payload)} bytes for {size} pixels")
+    return np.frombuffer(payload, np.uint8).copy()
+
+
+def _read_runs(payload: memoryview, size: int) -> Map:
+    if len(payload) == 0 or len(payload) % _RUN.itemsize:
+        raise MalformedError(f"{len(payload)} bytes of runs are not a whole number of triples")
+    runs = np.frombuffer(payload, _RUN)
+    lengths = runs["length"]
+    if not lengths.all():
+        raise MalformedError("a run of length 0")
+    total = int(lengths.sum(dtype=np.int64))
+    if total != size:
+        raise MalformedError(f"runs of {total} pixels in all for {size} pixels")
+    return np.repeat(runs["id"], lengths)
+
+
+def encode_labels(epoch: int, revision: int, x: int, y: int, labels: Map, *, whole: bool = False) -> bytes:
+    """A labels message for a rectangle of class ids, uint8 (height, width), in the shorter encoding."""
+    height, width = labels.shape
+    flat = np.ascontiguousarray(labels).reshape(-1)
+    runs = _encode_runs(flat)
+    encoding, payload = (_RUNS, runs) if len(runs) < flat.size else (_RAW, flat.tobytes())
+    kind = WHOLE if whole else PATCH
+    return _LABELS.pack(kind, encoding, 0, epoch, revision, x, y, width, height) + payload
+
+
+def _encode_runs(flat: Map) -> bytes:
+    starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
+    lengths = np.diff(np.append(starts, flat.size))
+    pieces = -(-lengths // _LONGEST_RUN)
+    runs = np.empty(int(pieces.sum()), _RUN)
+    runs["id"] = np.repeat(flat[starts], pieces)
+    runs["length"] = _LONGEST_RUN
+    last = np.cumsum(pieces) - 1
+    runs["length"][last] = lengths - (pieces - 1) * _LONGEST_RUN
+    return runs.tobytes()
+
+
+# -- Server → client, binary: frames --------------------------------------------------------------
+
+_FRAME = struct.Struct("<BBBBIIIHHII4s")
+FRAME_HEADER: Final = _FRAME.size
+_FRAME_KIND: Final = 16
+_FORMATS: Final[dict[PictureFormat, int]] = {"jpeg": 1, "webp": 2, "png": 3}
+_FORMAT_NAMES: Final[dict[int, PictureFormat]] = {number: name for name, number in _FORMATS.items()}
+_EXACT: Final = 1
+_NEWEST: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A picture on its way to the client, with what it shows and how long it took."""
+
+    format: PictureFormat
+    exact: bool
+    newest: bool
+    epoch: int
+    revision: int
+    frame: int
+    width: int
+    height: int
+    waited_us: int
+    render_us: int
+    label_set: str
+    """The first 8 hex digits of the label set's hash."""
+    picture: bytes
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """The binary message for a frame; times past 71 minutes stay at the counter's limit."""
+    flags = _EXACT * frame.exact | _NEWEST * frame.newest
+    header = _FRAME.pack(
+        _FRAME_KIND,
+        _FORMATS[frame.format],
+        flags,
+        0,
+        frame.epoch,
+        frame.revision,
+        frame.frame,
+        frame.width,
+        frame.height,
+        min(frame.waited_us, U32_MAX),
+        min(frame.render_us, U32_MAX),
+        bytes.fromhex(frame.label_set),
+    )
+    return header + frame.picture
+
+
+def decode_frame(data: bytes) -> Frame:
+    """Read a frame, as a client does. Raises MalformedError."""
+    if len(data) <= FRAME_HEADER:
+        raise MalformedError(f"a frame has {len(data)} bytes; its header alone has {FRAME_HEADER}")
+    kind, number, flags, reserved, epoch, revision, count, width, height, waited, render, labels = (
+        _FRAME.unpack_from(data)
+    )
+    if kind != _FRAME_KIND or number not in _FORMAT_NAMES or reserved:
+        raise MalformedError(f"kind {kind}, format {number}, reserved {reserved} is no frame")
+    return Frame(
+        format=_FORMAT_NAMES[number],
+        exact=bool(flags & _EXACT),
+        newest=bool(flags & _NEWEST),
+        epoch=epoch,
+        revision=revision,
+        frame=count,
+        width=width,
+        height=height,
+        waited_us=waited,
+        render_us=render,
+        label_set=labels.hex(),
+        picture=bytes(data[FRAME_HEADER:]),
+    )
+
+
+# -- Server → client, text ------------------------------------------------------------------------
+
+
+def ready(*, epoch: int, session: str, model: str, label_set: str, width: int, height: int) -> str:
+    return _text(
+        {
+            "type": "ready",
+            "epoch": epoch,
+            "session": session,
+            "model": model,
+            "label_set": label_set,
+            "width": width,
+            "height": height,
+        }
+    )
+
+
+def resync(*, epoch: int, expected: int, got: int, reason: str) -> str:
+    return _text({"type": "resync", "epoch": epoch, "expected": expected, "got": got, "reason": reason})
+
+
+def error(*, epoch: int, code: str, title: str, detail: str, next_step: str, fatal: bool) -> str:
+    return _text(
+        {
+            "type": "error",
+            "epoch": epoch,
+            "code": code,
+            "title": title,
+            "detail": detail,
+            "next": next_step,
+            "fatal": fatal,
+        }
+    )
+
+
+def pong(t: float) -> str:
+    return _text({"type": "pong", "t": t})
+
+
+def bye(*, reason: str, retry_after: float) -> str:
+    return _text({"type": "bye", "reason": reason, "retry_after": retry_after})
+
+
+def _text(message: dict[str, object]) -> str:
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,159 @@
+"""A label map in, a photo out."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+import time
+from collections.abc import Awaitable
+from typing import Any, Final, TypeVar
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from engine import MAX_SEED
+from server.bodies import read_generate
+from server.codecs import MEDIA_TYPES, decode_map, encode_picture
+from server.maps import Map, resize_nearest
+from server.negotiation import Answer, choose_answer
+from server.rendering import Patch, Rendered, RenderRequest
+from server.schemas import Generated, GenerateJson, GenerateRequest, problem_responses
+from server.services import Services, ServicesOf
+from server.worker import Place
+
+T = TypeVar("T")
+router = APIRouter(tags=["paint"])
+
+CLIENT_CLOSED_REQUEST: Final = 499  # nginx's number; nobody reads the answer, the log does
+
+
+def _request_body() -> dict[str, Any]:
+    json_schema = GenerateJson.model_json_schema()
+    form_schema = GenerateRequest.model_json_schema()
+    mask = {"type": "string", "format": "binary", "description": "The label map: PNG or lossless WebP."}
+    form_schema["properties"] = {"mask": mask, **form_schema["properties"]}
+    form_schema["required"] = ["mask"]
+    content = {
+        "multipart/form-data": {"schema": form_schema},
+        "application/json": {"schema": json_schema},
+    }
+    return {"requestBody": {"required": True, "content": content}}
+
+
+_PICTURE = {
+    "description": "The picture, or JSON that holds it.",
+    "content": {
+        **{media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPES.values()},
+        "application/json": {"schema": Generated.model_json_schema()},
+    },
+    "headers": {
+        "X-Seed": {"schema": {"type": "integer"}, "description": "The seed that it was painted with."},
+        "X-Model": {"schema": {"type": "string"}, "description": "The model that painted it."},
+        "Server-Timing": {"schema": {"type": "string"}, "description": "Milliseconds per step."},
+    },
+}
+
+
+@router.post(
+    "/generate",
+    response_class=Response,
+    openapi_extra=_request_body(),
+    responses={200: _PICTURE, **problem_responses(400, 403, 404, 406, 408, 413, 415, 422, 503)},
+)
+async def generate(request: Request, services: ServicesOf) -> Response:
+    """Paint a photo from a label map.
+
+    The map's values are class ids of the model's label set (8-bit palette or greyscale), or RGB in the set's
+    colours. Equal map, seed, style and model give the same picture.
+    """
+    with services.worker.place() as place:
+        fields, mask = await read_generate(request)
+        answer = choose_answer(fields.format, request.headers.get("accept", ""))
+        work = _paint(services, place, fields, mask, answer)
+        response = await _unless_gone(request, work)
+    return response if response is not None else Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+async def _paint(
+    services: Services, place: Place, fields: GenerateRequest, mask: bytes, answer: Answer
+) -> Response:
+    started = time.perf_counter()
+    spec = services.library.spec(fields.model)
+    labels = await services.in_codec_pool(decode_map, mask, spec.labels, services.settings.max_map_pixels)
+    width, height = _size(fields, labels)
+    services.limits.check(width, height)
+    seed = fields.seed if fields.seed is not None else secrets.randbelow(MAX_SEED + 1)
+    request = RenderRequest(
+        model=spec.id,
+        width=width,
+        height=height,
+        seed=seed,
+        style=None if fields.style is None else tuple(fields.style),
+        changes=(Patch(0, 0, resize_nearest(labels, width, height)),),
+    )
+    decoded = time.perf_counter()
+    rendered, waited = await services.worker.render(place, request)
+    encoding = time.perf_counter()
+    quality = fields.quality if fields.quality is not None else services.settings.jpeg_quality
+    picture = await services.in_codec_pool(encode_picture, rendered.picture, answer.format, quality)
+    steps = {
+        "decode": decoded - started,
+        "queue": waited,
+        "render": rendered.seconds,
+        "encode": time.perf_counter() - encoding,
+    }
+    response = _respond(request, rendered, picture, answer)
+    response.headers["X-Seed"] = str(seed)
+    response.headers["X-Model"] = spec.id
+    response.headers["Server-Timing"] = ", ".join(f"{k};dur={v * 1000:.1f}" for k, v in steps.items())
+    response.headers["Vary"] = "Accept"
+    return response
+
+
+def _respond(request: RenderRequest, rendered: Rendered, picture: bytes, answer: Answer) -> Response:
+    media = MEDIA_TYPES[answer.format]
+    if not answer.as_json:
+        return Response(picture, media_type=media)
+    generated = Generated(
+        image=base64.b64encode(picture).decode(),
+        format=answer.format,
+        media_type=media,
+        width=request.width,
+        height=request.height,
+        seed=request.seed,
+        model=request.model,
+        style=list(rendered.style),
+    )
+    return JSONResponse(generated.model_dump())
+
+
+def _size(fields: GenerateRequest, labels: Map) -> tuple[int, int]:
+    """The picture's width and height; one that is not given follows from the map's shape."""
+    map_height, map_width = labels.shape
+    width, height = fields.width, fields.height
+    if width is None and height is None:
+        return map_width, map_height
+    if width is None:
+        return max(1, round(map_width * (height or 1) / map_height)), height or 1
+    if height is None:
+        return width, max(1, round(map_height * width / map_width))
+    return width, height
+
+
+async def _unless_gone(request: Request, work: Awaitable[T]) -> T | None:
+    """The work's result, or None if the client closed the connection; then the work is cancelled."""
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        for one in (task, gone):
+            one.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

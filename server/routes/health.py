@@ -1,0 +1,43 @@
+"""For those who keep the server running: is it alive, is it ready, how is it doing."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from server.errors import Problem
+from server.schemas import Health, Ready, problem_responses
+from server.services import ServicesOf
+
+router = APIRouter(tags=["health"])
+metrics_router = APIRouter(tags=["health"])
+
+
+@router.api_route("/healthz", methods=["GET", "HEAD"])
+async def healthz() -> Health:
+    """Answers 200 while the process runs and its event loop turns."""
+    return Health()
+
+
+@router.api_route("/readyz", methods=["GET", "HEAD"], responses=problem_responses(503))
+async def readyz(services: ServicesOf) -> Ready:
+    """Answers 200 once the default model is warmed up, and 503 before that and while the server stops."""
+    worker, library = services.worker, services.library
+    if worker.broken:
+        raise _not_ready(
+            "The model did not load; the log says why.", "Mend the model or the settings; restart."
+        )
+    if worker.draining:
+        raise _not_ready("The server is stopping.", "Send work to another server.")
+    if not worker.ready:
+        raise _not_ready("The model is being loaded and warmed up.", "Ask again in a second.")
+    return Ready(model=library.default_id, device=library.device_name, precision=library.precision)
+
+
+def _not_ready(why: str, next_step: str) -> Problem:
+    return Problem(503, "not-ready", "Not ready", why, next_step, headers={"Retry-After": "1"})
+
+
+@metrics_router.get("/metrics", response_class=Response)
+async def metrics(services: ServicesOf) -> Response:
+    """Prometheus metrics in the text format."""
+    return Response(services.metrics.exposition(), media_type=services.metrics.content_type)

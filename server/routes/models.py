@@ -1,0 +1,54 @@
+"""Which models there are, what they paint and under which licence."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from models.labels import LabelSet
+from models.spec import ModelSpec
+from server.schemas import LabelInfo, LabelSetInfo, ModelInfo, ModelList, problem_responses
+from server.services import Services, ServicesOf
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/models")
+async def list_models(services: ServicesOf) -> ModelList:
+    """All models, with their label sets and limits."""
+    return ModelList(models=[_info(spec, services) for spec in services.library.specs()])
+
+
+@router.get("/models/{model_id}", responses=problem_responses(404))
+async def show_model(model_id: str, services: ServicesOf) -> ModelInfo:
+    """One model."""
+    return _info(services.library.spec(model_id), services)
+
+
+def _info(spec: ModelSpec, services: Services) -> ModelInfo:
+    return ModelInfo(
+        id=spec.id,
+        name=spec.name,
+        default=spec.id == services.library.default_id,
+        architecture=spec.architecture,
+        licence=spec.licence,
+        provenance=dict(spec.provenance),
+        parameters=services.library.parameters(spec.id),
+        stride=spec.stride,
+        native_size=spec.native_size,
+        style_dim=spec.style_dim,
+        max_side=services.settings.max_side,
+        max_pixels=services.settings.max_pixels,
+        label_set=_label_set(spec.labels),
+    )
+
+
+def _label_set(labels: LabelSet) -> LabelSetInfo:
+    return LabelSetInfo(
+        hash=labels.hash,
+        name=labels.name,
+        ignore=labels.ignore,
+        labels=[
+            LabelInfo(id=label.id, name=label.name, color=label.color, group=label.group)
+            for label in labels.labels
+        ],
+    )

@@ -1,0 +1,144 @@
+"""The shapes of REST's requests and answers, as /docs shows them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from engine import MAX_SEED
+from server.errors import PROBLEM_TYPE
+from server.protocol import MAX_STYLE, PictureFormat
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _lower(value: object) -> object:
+    return "jpeg" if value == "jpg" else value
+
+
+Format = Annotated[PictureFormat, BeforeValidator(_lower)]
+
+
+class GenerateRequest(BaseModel):
+    """What to paint, beside the mask. All fields are optional."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Annotated[str, Field(max_length=200)] | None = Field(
+        None, description="Model id, as GET /models lists them. Unset: the default model."
+    )
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = Field(
+        None, description="Seed of the noise and, without a style, of the light. Unset: random, and returned."
+    )
+    style: Annotated[list[Finite], Field(max_length=MAX_STYLE)] | None = Field(
+        None, description="Style code: as many numbers as the model's style_dim. Unset: drawn from the seed."
+    )
+    width: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        None,
+        description="Width of the picture; the mask is resized to it. Unset: the mask's own shape decides.",
+    )
+    height: Annotated[int, Field(ge=1, le=65535)] | None = Field(None, description="Height, likewise.")
+    format: Format | None = Field(
+        None, description="jpeg, png or webp. Unset: by the Accept header, else jpeg."
+    )
+    quality: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        None,
+        description="Quality of JPEG and WebP, 1 to 100. Unset: the server's own, 92 unless it was changed.",
+    )
+
+
+class GenerateJson(GenerateRequest):
+    """The same with the mask in base64."""
+
+    mask: str = Field(description="The label map file (PNG or lossless WebP) in base64.")
+
+
+class Generated(BaseModel):
+    """The answer to /generate on `Accept: application/json`."""
+
+    image: str = Field(description="The picture file in base64.")
+    format: PictureFormat
+    media_type: str
+    width: int
+    height: int
+    seed: int
+    model: str
+    style: list[float] = Field(description="The style code that it was painted with.")
+
+
+class LabelInfo(BaseModel):
+    """One class of a label set."""
+
+    id: int
+    name: str
+    color: tuple[int, int, int] = Field(description="RGB, 0 to 255.")
+    group: str
+
+
+class LabelSetInfo(BaseModel):
+    """The classes that a model paints."""
+
+    hash: str = Field(description="Names the set: equal for equal ids and names.")
+    name: str
+    ignore: int | None = Field(description="The id that means 'not labelled', if there is one.")
+    labels: list[LabelInfo]
+
+
+class ModelInfo(BaseModel):
+    """One model."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    id: str
+    name: str
+    default: bool
+    architecture: str
+    licence: str
+    provenance: dict[str, Any]
+    parameters: int = Field(description="Numbers that the model learned.")
+    stride: int = Field(description="Sides are a multiple of this inside the network; others are padded.")
+    native_size: int = Field(description="The side it was trained at, in pixels.")
+    style_dim: int = Field(description="Numbers in a style code.")
+    max_side: int
+    max_pixels: int
+    label_set: LabelSetInfo
+
+
+class ModelList(BaseModel):
+    """All models."""
+
+    models: list[ModelInfo]
+
+
+class Health(BaseModel):
+    """The process runs."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    """The server paints."""
+
+    status: Literal["ready"] = "ready"
+    model: str
+    device: str
+    precision: str
+
+
+class ProblemInfo(BaseModel):
+    """An RFC 9457 problem document. What went wrong, why, and what next."""
+
+    type: str = Field(description="A URN that ends in a stable code.")
+    title: str
+    status: int
+    detail: str
+    next: str = Field(description="What to do about it.")
+    request_id: str | None = None
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's words for the problem answers of a route."""
+    content = {PROBLEM_TYPE: {"schema": ProblemInfo.model_json_schema()}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}

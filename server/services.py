@@ -1,0 +1,64 @@
+"""What the routes of one app share. It lives on the app, never in a module."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from engine import Library
+from server.metrics import Metrics
+from server.resources import Page
+from server.session import Limits
+from server.settings import Settings
+from server.worker import DeviceWorker
+
+if TYPE_CHECKING:
+    from server.painter import LivePainter
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One app's settings, models, device worker, and the small pool that reads and writes picture files."""
+
+    settings: Settings
+    library: Library
+    worker: DeviceWorker
+    metrics: Metrics
+    page: Page
+    codec_pool: ThreadPoolExecutor
+    painters: set[LivePainter]
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.settings.max_side, self.settings.max_pixels)
+
+    async def in_codec_pool(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run picture reading or writing off the event loop; both let go of Python's lock."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self.codec_pool, lambda: work(*args, **kwargs)
+        )
+
+    async def drain(self) -> None:
+        """Take no more work and tell live painters to come back; requests under way finish."""
+        self.worker.draining = True
+        await asyncio.gather(*(painter.say_bye() for painter in list(self.painters)))
+
+
+def services(connection: HTTPConnection) -> Services:
+    """The services of the app that this request or socket came to."""
+    found = connection.app.state.services
+    if not isinstance(found, Services):
+        raise TypeError("the app was not made by create_app")
+    return found
+
+
+ServicesOf = Annotated[Services, Depends(services)]

@@ -1,0 +1,213 @@
+"""Every setting of the server: each is an environment variable `SCENEBRUSH_…`, listed in docs/settings.md."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+Names = Annotated[tuple[str, ...], NoDecode]
+"""A comma-separated list in the environment."""
+
+
+class Settings(BaseSettings):
+    """Read from the environment; arguments win. Unset means the default."""
+
+    model_config = SettingsConfigDict(env_prefix="SCENEBRUSH_", env_ignore_empty=True, frozen=True)
+
+    # Where it answers
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address to listen on. 0.0.0.0 lets other machines in.",
+    )
+    port: int = Field(
+        default=8000,
+        ge=0,
+        le=65535,
+        description="Port to listen on; 0 takes a free one.",
+    )
+    root_path: str = Field(
+        default="",
+        description="Path under which a reverse proxy serves Scenebrush, such as /paint. Empty for the root.",
+    )
+    trusted_proxies: Names = Field(
+        default=("127.0.0.1",),
+        description="Addresses of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.",
+    )
+
+    # What paints
+    models_dir: Path | None = Field(
+        default=None,
+        description="Folder of further model files (.safetensors) beside the built-in one.",
+    )
+    default_model: str | None = Field(
+        default=None,
+        description="Id of the model used when a request names none. Unset: the built-in one.",
+    )
+    device: str = Field(
+        default="auto",
+        description="auto, cpu, cuda or cuda:N. auto takes CUDA where it works.",
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto",
+        description="Arithmetic of the network. auto takes bf16 where the hardware really has it.",
+    )
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="CPU threads of the network. Unset: as many as there are cores.",
+    )
+
+    # What it accepts
+    max_side: int = Field(
+        default=2048,
+        ge=64,
+        le=16384,
+        description="Longest side of a picture, in pixels.",
+    )
+    max_pixels: int = Field(
+        default=1024 * 1024,
+        ge=4096,
+        description="Most pixels of a picture (width × height).",
+    )
+    max_map_pixels: int = Field(
+        default=16 * 1024 * 1024,
+        ge=4096,
+        description="Most pixels of a label map that is sent to be resized to the picture's size.",
+    )
+    max_body_bytes: int = Field(
+        default=16 * 1024 * 1024,
+        ge=1024,
+        description="Most bytes of a request's body.",
+    )
+    body_timeout: float = Field(
+        default=30.0,
+        gt=0,
+        description="Seconds in which a request's body must have arrived.",
+    )
+    queue_length: int = Field(
+        default=16,
+        ge=1,
+        description="Requests that may wait for the device; further ones are answered 503.",
+    )
+    max_painters: int = Field(
+        default=16,
+        ge=1,
+        description="Pages that may paint live at once.",
+    )
+    idle_timeout: float = Field(
+        default=900.0,
+        gt=0,
+        description="Seconds without a change after which a live painter's seat is given up.",
+    )
+    drain_timeout: float = Field(
+        default=10.0,
+        ge=0,
+        description="Seconds that requests under way get to finish after SIGTERM.",
+    )
+    jpeg_quality: int = Field(
+        default=92,
+        ge=1,
+        le=100,
+        description="JPEG and WebP quality when a request names none.",
+    )
+
+    # Who may ask
+    allowed_hosts: Names = Field(
+        default=(),
+        description="Host names that requests may use, comma-separated, * for any. "
+        "Unset: localhost and its addresses when listening there, else any.",
+    )
+    allowed_origins: Names = Field(
+        default=(),
+        description="Web origins besides the server's own whose pages may paint live and send requests, "
+        "such as https://paint.example. A reverse proxy that changes Host needs its own origin here.",
+    )
+    cors_origins: Names = Field(
+        default=(),
+        description="Web origins whose scripts may read answers (CORS). Unset: none, CORS is off.",
+    )
+
+    # What it shows
+    docs: bool = Field(
+        default=True,
+        description="Serve the interactive API description at /docs and /openapi.json.",
+    )
+    metrics: bool = Field(
+        default=True,
+        description="Serve Prometheus metrics at /metrics.",
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        default="auto",
+        description="Log lines for people (console) or machines (json); auto looks for a terminal.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info",
+        description="Least level logged.",
+    )
+
+    @field_validator("trusted_proxies", "allowed_hosts", "allowed_origins", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: str | Sequence[str]) -> tuple[str, ...]:
+        parts = value.split(",") if isinstance(value, str) else value
+        return tuple(part.strip().rstrip("/") for part in parts if part.strip())
+
+    @field_validator("root_path")
+    @classmethod
+    def _rooted(cls, value: str) -> str:
+        path = value.strip("/")
+        return f"/{path}" if path else ""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The allowed host names, `*` for any, with the default worked out."""
+        if self.allowed_hosts:
+            return self.allowed_hosts
+        return LOOPBACK_HOSTS if self.host in LOOPBACK_HOSTS else ("*",)
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """Origins besides the server's own that may send requests."""
+        return frozenset(origin.lower() for origin in (*self.allowed_origins, *self.cors_origins))
+
+    @property
+    def max_message_bytes(self) -> int:
+        """Largest useful live message: a whole map, raw, with its header; never below 64 KiB for text."""
+        return max(self.max_pixels + 64, 64 * 1024)
+
+
+class SeveralWorkersError(RuntimeError):
+    """One process owns the model, the device and every live painter."""
+
+    def __init__(self, asked_by: str) -> None:
+        super().__init__(
+            f"Scenebrush runs in one process, and {asked_by} asks for several. One process owns the model "
+            "and the device, and a live painter's map lives in it; a second one would load the model again "
+            "and slow both down. Remove it; to use more devices, run one Scenebrush per device behind a "
+            "proxy with sticky sessions."
+        )
+
+
+def refuse_several_workers(environ: Mapping[str, str] = os.environ, argv: Sequence[str] = ()) -> None:
+    """Raise SeveralWorkersError if the environment or uvicorn's command line asks for several processes."""
+    concurrency = environ.get("WEB_CONCURRENCY", "")
+    if concurrency.isdecimal() and int(concurrency) > 1:
+        raise SeveralWorkersError(f"WEB_CONCURRENCY={concurrency}")
+    workers = _option(argv, "--workers", "-w")
+    if workers.isdecimal() and int(workers) > 1:
+        raise SeveralWorkersError(f"--workers {workers}")
+
+
+def _option(argv: Sequence[str], *names: str) -> str:
+    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+        name, _, value = argument.partition("=")
+        if name in names:
+            return value or following
+    return ""

@@ -1,0 +1,275 @@
+"""The thread that owns the device. The event loop hands it one piece of work at a time and never runs torch.
+
+Everything but `_run` happens on the event loop, so the scheduler needs no lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from engine import Library
+from server.errors import Problem
+from server.rendering import Rendered, Renderer, RenderRequest
+from server.scheduler import QueueFullError, Scheduler, Turn
+
+
+class Customer(Protocol):
+    """A live painter, as the worker sees it. All calls come on the event loop."""
+
+    @property
+    def key(self) -> str: ...
+
+    def take(self) -> RenderRequest | None:
+        """The newest revision, or None if there is nothing to render after all."""
+
+    def rendered(self, request: RenderRequest, result: Rendered, turn: Turn) -> None:
+        """Its request was painted."""
+
+    def failed(self, request: RenderRequest, error: BaseException) -> None:
+        """Its request was not painted."""
+
+
+Observer = Callable[[RenderRequest, Rendered, Turn], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A request's place at the door."""
+
+    key: str
+
+
+@dataclass(slots=True)
+class _Waiting:
+    request: RenderRequest
+    result: asyncio.Future[tuple[Rendered, float]]
+
+
+class DeviceWorker:
+    """Runs render requests in one thread, in the scheduler's order. Use within one event loop."""
+
+    def __init__(
+        self,
+        library: Library,
+        *,
+        places: int,
+        max_painters: int,
+        observe: Observer | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.scheduler = Scheduler(places)
+        self._library = library
+        self._renderer = Renderer(library, clock)
+        self._max_painters = max_painters
+        self._observe = observe
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(1, "device")
+        self._numbers = itertools.count(1)
+        self._requests: dict[str, _Waiting] = {}
+        self._customers: dict[str, Customer] = {}
+        self.ready = False
+        self.draining = False
+        self.broken = False
+
+    # Life
+
+    async def start(self) -> None:
+        """Load and warm up the model; then work is taken."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._library.warm_up)
+        self.ready = True
+        self._pump()
+
+    async def stop(self) -> None:
+        """Finish what runs and end the thread; what still waits is refused."""
+        self.ready = False
+        for waiting in self._requests.values():
+            if not waiting.result.done():
+                waiting.result.set_exception(going_away())
+        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
+
+    # Requests
+
+    @contextmanager
+    def place(self) -> Generator[Place]:
+        """A place at the door for one request: taken before its body is read, given back at the end.
+
+        Raises Problem (503 with Retry-After) when all are taken or the server is going away.
+        """
+        self._check_open()
+        key = f"request {next(self._numbers)}"
+        try:
+            self.scheduler.admit(key)
+        except QueueFullError as error:
+            raise busy(error.retry_after) from None
+        try:
+            yield Place(key)
+        finally:
+            self.scheduler.release(key)
+
+    async def render(self, place: Place, request: RenderRequest) -> tuple[Rendered, float]:
+        """Paint once: the result, and the seconds it waited for the device.
+
+        Cancelling the caller takes the request out of the queue.
+        """
+        waiting = _Waiting(request, asyncio.get_running_loop().create_future())
+        self._requests[place.key] = waiting
+        self.scheduler.enqueue(place.key, self._clock())
+        try:
+            self._pump()
+            return await waiting.result
+        finally:
+            del self._requests[place.key]
+
+    # Painters
+
+    def join(self, customer: Customer) -> None:
+        """Give a live painter a seat. Raises Problem when all are taken."""
+        self._check_open()
+        if self.scheduler.painters >= self._max_painters:
+            raise Problem(
+                503,
+                "too-many-painters",
+                "Too many painters",
+                f"All {self._max_painters} seats for live painting are taken.",
+                "Try again later.",
+                headers={"Retry-After": "10"},
+            )
+        self._customers[customer.key] = customer
+        self.scheduler.join(customer.key)
+
+    def leave(self, customer: Customer) -> None:
+        """Take the seat back and drop the painter."""
+        self._customers.pop(customer.key, None)
+        self.scheduler.leave(customer.key)
+        self._forget(customer)
+
+    def start_over(self, customer: Customer) -> None:
+        """The painter's document is over: drop its painter, and forgive the frames not acknowledged."""
+        self.scheduler.forgive(customer.key)
+        self._forget(customer)
+
+    def number_frame(self, customer: Customer) -> int:
+        """The number of the frame about to be sent; it is unacknowledged from now on."""
+        return self.scheduler.number_frame(customer.key)
+
+    def _forget(self, customer: Customer) -> None:
+        self._thread.submit(self._renderer.forget, customer.key)
+
+    def offer(self, customer: Customer) -> None:
+        """The painter has a newer revision."""
+        self.scheduler.offer(customer.key, self._clock())
+        self._pump()
+
+    def acknowledge(self, customer: Customer, frame: int) -> bool:
+        """The painter's page has shown that frame. False if it was never sent."""
+        known = self.scheduler.acknowledge(customer.key, frame)
+        self._pump()
+        return known
+
+    def _check_open(self) -> None:
+        if self.broken:
+            raise out_of_order()
+        if self.draining:
+            raise going_away()
+
+    @property
+    def documents(self) -> int:
+        """Live documents that the device keeps a painter for."""
+        return self._renderer.kept
+
+    # The device
+
+    def _pump(self) -> None:
+        """Start the next turn if the device is free."""
+        while self.ready and (turn := self.scheduler.next(self._clock())) is not None:
+            request = self._request_of(turn)
+            if request is None:
+                self.scheduler.skip()
+                continue
+            loop = asyncio.get_running_loop()
+            report = partial(self._finished, turn, request)
+            done = self._thread.submit(self._renderer.render, request)
+            done.add_done_callback(partial(loop.call_soon_threadsafe, report))
+
+    def _request_of(self, turn: Turn) -> RenderRequest | None:
+        if turn.painter is not None:
+            return self._customers[turn.painter].take()
+        waiting = self._requests.get(turn.request or "")
+        return waiting.request if waiting is not None else None
+
+    def _finished(self, turn: Turn, request: RenderRequest, done: Future[Rendered]) -> None:
+        self.scheduler.finish(self._clock())
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is None and self._observe is not None:
+            self._observe(request, done.result(), turn)
+        if turn.painter is not None:
+            self._tell_customer(turn, request, done)
+        else:
+            self._tell_caller(turn, done)
+        self._pump()
+
+    def _tell_customer(self, turn: Turn, request: RenderRequest, done: Future[Rendered]) -> None:
+        customer = self._customers.get(turn.painter or "")
+        if customer is None:
+            return  # it left while its picture was painted
+        error = done.exception()
+        if error is None:
+            customer.rendered(request, done.result(), turn)
+        else:
+            customer.failed(request, error)
+
+    def _tell_caller(self, turn: Turn, done: Future[Rendered]) -> None:
+        waiting = self._requests.get(turn.request or "")
+        if waiting is None or waiting.result.done():
+            return  # it gave up while its picture was painted
+        error = done.exception()
+        if error is None:
+            waiting.result.set_result((done.result(), turn.waited))
+        else:
+            waiting.result.set_exception(error)
+
+
+def busy(retry_after: float) -> Problem:
+    seconds = max(1, round(retry_after))
+    return Problem(
+        503,
+        "busy",
+        "The server is busy",
+        "As many requests are under way as may be.",
+        f"Try again in {seconds} s.",
+        headers={"Retry-After": str(seconds)},
+        extra={"retry_after": seconds},
+    )
+
+
+def going_away() -> Problem:
+    return Problem(
+        503,
+        "going-away",
+        "The server is going away",
+        "It has been told to stop and takes no more work.",
+        "Try again in a few seconds; another one may have taken its place.",
+        headers={"Retry-After": "5"},
+        extra={"retry_after": 5},
+    )
+
+
+def out_of_order() -> Problem:
+    return Problem(
+        503,
+        "out-of-order",
+        "The server cannot paint",
+        "Its model did not load; the log says why.",
+        "Tell whoever runs this server.",
+        headers={"Retry-After": "60"},
+    )

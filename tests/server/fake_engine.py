@@ -1,0 +1,122 @@
+"""A quick, deterministic stand-in for engine.Library: each class in its colour, shaded by the style.
+
+It keeps the interface and the checks of the real one, and can be slow, broken or paused for tests.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from engine import EngineError, UnknownModel
+from models.labels import LabelSet, load_label_set
+from models.spec import ModelSpec
+
+STYLE_DIM = 4
+
+
+def fake_spec(model_id: str = "fake", labels: LabelSet | None = None) -> ModelSpec:
+    return ModelSpec(
+        id=model_id,
+        name=f"{model_id.title()} colours",
+        architecture="fake",
+        labels=labels or load_label_set("landscape17"),
+        stride=8,
+        native_size=64,
+        style_dim=STYLE_DIM,
+        licence="Apache-2.0",
+        provenance={"made": "for tests"},
+    )
+
+
+class FakePainter:
+    def __init__(self, library: "FakeLibrary", spec: ModelSpec, width: int, height: int) -> None:
+        self.library, self.spec, self.width, self.height = library, spec, width, height
+        self.labels: np.ndarray | None = None
+        self.style: tuple[float, ...] = (0.0,) * STYLE_DIM
+        self.noise = 0
+        self.colours = np.frombuffer(spec.labels.palette(), np.uint8).reshape(256, 3)
+
+    def set_map(self, labels: np.ndarray) -> None:
+        if labels.shape != (self.height, self.width) or labels.dtype != np.uint8:
+            raise EngineError(f"a map of {labels.shape}", "it has another shape", "Send another.")
+        self.labels = labels.copy()
+        self.library.calls.append(("set_map", labels.shape))
+
+    def apply(self, x: int, y: int, labels: np.ndarray) -> None:
+        assert self.labels is not None
+        height, width = labels.shape
+        self.labels[y : y + height, x : x + width] = labels
+        self.library.calls.append(("apply", (x, y, width, height)))
+
+    def set_style(self, style: int | Sequence[float]) -> None:
+        if isinstance(style, int):
+            self.noise = style
+            self.style = tuple(np.random.default_rng(style).normal(size=STYLE_DIM).tolist())
+        elif len(style) != STYLE_DIM:
+            raise EngineError(
+                f"a style code of {len(style)} values", f"the model has {STYLE_DIM}", "Send as many."
+            )
+        else:
+            self.style = tuple(style)
+
+    def set_noise(self, seed: int) -> None:
+        self.noise = seed
+
+    def render(self) -> np.ndarray:
+        assert self.labels is not None
+        assert threading.current_thread().name.startswith("device"), "rendering on another thread"
+        self.library.gate.wait(10)
+        time.sleep(self.library.seconds)
+        if self.library.failure is not None:
+            failure, self.library.failure = self.library.failure, None
+            raise failure
+        picture = self.colours[self.labels].astype(np.int32)
+        picture += int(sum(self.style) * 10) + self.noise % 7
+        self.library.rendered += 1
+        return np.ascontiguousarray(np.clip(picture, 0, 255).astype(np.uint8))
+
+
+@dataclass
+class FakeLibrary:
+    """`gate` pauses rendering, `seconds` slows it, `failure` is raised by the next render."""
+
+    seconds: float = 0.0
+    failure: Exception | None = None
+    warm_up_failure: Exception | None = None
+    rendered: int = 0
+    gate: threading.Event = field(default_factory=threading.Event)
+    warm_up_gate: threading.Event = field(default_factory=threading.Event)
+    calls: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    device_name: str = "cpu"
+    precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+        self.warm_up_gate.set()
+        self._specs = {"fake": fake_spec(), "city": fake_spec("city", load_label_set("cityscapes35"))}
+
+    @property
+    def default_id(self) -> str:
+        return "fake"
+
+    def specs(self) -> list[ModelSpec]:
+        return list(self._specs.values())
+
+    def spec(self, model_id: str | None = None) -> ModelSpec:
+        if (model_id or "fake") not in self._specs:
+            raise UnknownModel(f"model {model_id!r}", "there is no such model", "See GET /models.")
+        return self._specs[model_id or "fake"]
+
+    def parameters(self, model_id: str | None = None) -> int:
+        return len(self.spec(model_id).labels.labels)
+
+    def painter(self, model_id: str | None, width: int, height: int) -> FakePainter:
+        return FakePainter(self, self.spec(model_id), width, height)
+
+    def warm_up(self) -> None:
+        self.warm_up_gate.wait(10)
+        if self.warm_up_failure is not None:
+            raise self.warm_up_failure

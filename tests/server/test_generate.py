@@ -1,0 +1,393 @@
+"""POST /generate: bodies, answers, limits, fairness to those who leave."""
+
+import asyncio
+import base64
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.server.conftest import Client, image_file, palette_png, run
+from tests.server.fake_engine import FakeLibrary
+
+
+def mask(data: bytes, name: str = "mask.png") -> dict[str, Any]:
+    return {"mask": (name, data, "application/octet-stream")}
+
+
+def opened(response: Any) -> Image.Image:
+    assert response.status_code == 200, response.text
+    return Image.open(io.BytesIO(response.content))
+
+
+def problem(response: Any, status: int, code: str) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert body["status"] == status
+    assert body["type"] == f"urn:scenebrush:problem:{code}"
+    assert all(body[field] for field in ("title", "detail", "next", "request_id"))
+    return body
+
+
+def test_a_file_gives_a_jpeg(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        async with client() as http:
+            response = await http.post("/generate", files=mask(palette_png(scene)), data={"seed": "5"})
+            picture = opened(response)
+            assert (picture.format, picture.size) == ("JPEG", (48, 32))
+            assert response.headers["x-seed"] == "5"
+            assert response.headers["x-model"] == "fake"
+            assert response.headers["cache-control"] == "no-store"
+            steps = response.headers["server-timing"]
+            assert [step.split(";")[0] for step in steps.split(", ")] == [
+                "decode",
+                "queue",
+                "render",
+                "encode",
+            ]
+
+    run(main())
+
+
+def test_no_seed_is_random_and_returned(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        async with client() as http:
+            first = await http.post("/generate", files=mask(palette_png(scene)), data={"format": "png"})
+            other = await http.post("/generate", files=mask(palette_png(scene)), data={"format": "png"})
+            seed = first.headers["x-seed"]
+            assert seed != other.headers["x-seed"]
+            again = await http.post(
+                "/generate", files=mask(palette_png(scene)), data={"format": "png", "seed": seed}
+            )
+            assert again.content == first.content
+
+    run(main())
+
+
+def test_json_in_and_out(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        body = {
+            "mask": base64.b64encode(palette_png(scene)).decode(),
+            "seed": 3,
+            "style": [1, 0, 0, 0],
+            "format": "png",
+        }
+        async with client() as http:
+            response = await http.post("/generate", json=body, headers={"accept": "application/json"})
+            answer = response.json()
+            assert response.headers["content-type"] == "application/json"
+            image = Image.open(io.BytesIO(base64.b64decode(answer.pop("image"))))
+            assert (image.format, image.size) == ("PNG", (48, 32))
+            assert answer == {
+                "format": "png",
+                "media_type": "image/png",
+                "width": 48,
+                "height": 32,
+                "seed": 3,
+                "model": "fake",
+                "style": [1.0, 0.0, 0.0, 0.0],
+            }
+
+    run(main())
+
+
+def test_the_map_is_resized_to_the_picture(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        async with client() as http:
+            sizes = [
+                ({"width": "96", "height": "64"}, (96, 64)),
+                ({"width": "24"}, (24, 16)),
+                ({"height": "64"}, (96, 64)),
+                ({"width": "7", "height": "3"}, (7, 3)),
+                ({"width": "", "height": ""}, (48, 32)),
+            ]
+            for fields, size in sizes:
+                response = await http.post("/generate", files=mask(palette_png(scene)), data=fields)
+                assert opened(response).size == size
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("fields", "accept", "expected"),
+    [
+        ({}, "*/*", "JPEG"),
+        ({}, "image/png", "PNG"),
+        ({}, "image/webp,image/*;q=0.5", "WEBP"),
+        ({}, "text/html,image/avif,*/*;q=0.8", "JPEG"),
+        ({"format": "webp"}, "image/png", "WEBP"),
+        ({"format": "jpg"}, "text/html", "JPEG"),
+        ({"format": "png"}, "*/*", "PNG"),
+    ],
+)
+def test_the_format_is_negotiated(
+    client: Client, scene: np.ndarray, fields: dict[str, str], accept: str, expected: str
+) -> None:
+    async def main() -> None:
+        async with client() as http:
+            response = await http.post(
+                "/generate", files=mask(palette_png(scene)), data=fields, headers={"accept": accept}
+            )
+            assert opened(response).format == expected
+            assert response.headers["content-type"] == f"image/{expected.lower()}"
+            assert response.headers["vary"] == "Accept"
+
+    run(main())
+
+
+def test_quality_changes_the_file(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        noisy = np.random.default_rng(0).integers(1, 17, (64, 64), np.uint8)
+        async with client(jpeg_quality=50) as http:
+            sizes = [
+                len((await http.post("/generate", files=mask(palette_png(noisy)), data=fields)).content)
+                for fields in ({"quality": "10", "seed": "1"}, {"seed": "1"}, {"quality": "95", "seed": "1"})
+            ]
+            assert sizes == sorted(sizes)
+            assert len(set(sizes)) == 3
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        ({"content": b"x", "headers": {"content-type": "text/plain"}}, 415, "unsupported-body"),
+        ({"content": b""}, 415, "unsupported-body"),
+        ({"content": b"{", "headers": {"content-type": "application/json"}}, 400, "unreadable-body"),
+        ({"content": b"\xff", "headers": {"content-type": "application/json"}}, 400, "unreadable-body"),
+        ({"json": {"mask": "!!"}}, 400, "unreadable-body"),
+        ({"json": {}}, 422, "invalid-value"),
+        ({"json": {"mask": "", "seed": -1}}, 422, "invalid-value"),
+        ({"json": {"mask": ""}}, 415, "unsupported-mask"),
+        ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400, "unreadable-body"),
+        (
+            {"content": b"--b\r\n", "headers": {"content-type": "multipart/form-data; boundary=b"}},
+            422,
+            "no-mask",
+        ),
+        (
+            {"content": b"garbage", "headers": {"content-type": "multipart/form-data; boundary=b"}},
+            400,
+            "unreadable-body",
+        ),
+        ({"data": {"mask": "text"}, "files": {"other": b"x"}}, 422, "no-mask"),
+    ],
+)
+def test_bodies_that_cannot_be_read(client: Client, sent: dict[str, Any], status: int, code: str) -> None:
+    async def main() -> None:
+        async with client() as http:
+            problem(await http.post("/generate", **sent), status, code)
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code", "said"),
+    [
+        ({"seed": "-1"}, 422, "invalid-value", "seed"),
+        ({"seed": str(2**32)}, 422, "invalid-value", "seed"),
+        ({"seed": "x"}, 422, "invalid-value", "seed"),
+        ({"width": "0"}, 422, "invalid-value", "width"),
+        ({"width": "65536"}, 422, "invalid-value", "width"),
+        ({"width": "2049", "height": "8"}, 422, "picture-too-large", "2048"),
+        ({"width": "1100", "height": "1100"}, 422, "picture-too-large", "1048576"),
+        ({"format": "gif"}, 422, "invalid-value", "format"),
+        ({"quality": "101"}, 422, "invalid-value", "quality"),
+        ({"style": "[1, 2"}, 422, "invalid-value", "style"),
+        ({"style": "[" * 5000}, 422, "invalid-value", "style"),
+        ({"style": "[1e999,0,0,0]"}, 422, "invalid-value", "style"),
+        ({"style": "[1, 2]"}, 422, "not-paintable", "4"),
+        ({"sed": "1"}, 422, "invalid-value", "sed"),
+        ({"model": "none"}, 404, "unknown-model", "GET /models"),
+    ],
+)
+def test_values_that_do_not_fit(
+    client: Client, scene: np.ndarray, fields: dict[str, str], status: int, code: str, said: str
+) -> None:
+    async def main() -> None:
+        async with client() as http:
+            response = await http.post("/generate", files=mask(palette_png(scene)), data=fields)
+            body = problem(response, status, code)
+            assert said in json.dumps(body, ensure_ascii=False)
+
+    run(main())
+
+
+def test_an_unacceptable_answer(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        async with client() as http:
+            response = await http.post(
+                "/generate", files=mask(palette_png(scene)), headers={"accept": "text/html"}
+            )
+            problem(response, 406, "not-acceptable")
+
+    run(main())
+
+
+def test_another_models_labels(client: Client) -> None:
+    async def main() -> None:
+        ids = np.full((16, 16), 30, np.uint8)  # 30 is in Cityscapes, not among the landscape's
+        async with client() as http:
+            good = await http.post("/generate", files=mask(image_file(ids)), data={"model": "city"})
+            assert good.headers["x-model"] == "city"
+            body = problem(await http.post("/generate", files=mask(image_file(ids))), 422, "unknown-label")
+            assert body["unknown"] == [
+                {"value": "id 30", "pixels": 256, "nearest": {"id": 16, "name": "house"}}
+            ]
+
+    run(main())
+
+
+def test_a_body_that_is_too_large_with_and_without_content_length(client: Client) -> None:
+    async def main() -> None:
+        async def endless() -> Any:
+            for _ in range(100):
+                yield b"x" * 1000
+            raise AssertionError("the server went on reading")
+
+        async with client(max_body_bytes=5000) as http:
+            headers = {"content-type": "multipart/form-data; boundary=b"}
+            sized = await http.post("/generate", content=b"x" * 5001, headers=headers)
+            problem(sized, 413, "body-too-large")
+            streamed = await http.post(
+                "/generate", content=endless(), headers={"content-type": "application/json"}
+            )
+            problem(streamed, 413, "body-too-large")
+
+    run(main())
+
+
+def test_a_body_that_does_not_arrive(client: Client) -> None:
+    async def main() -> None:
+        async def slow() -> Any:
+            yield b"{"
+            await asyncio.sleep(5)
+            yield b"}"
+
+        async with client(body_timeout=0.05) as http:
+            response = await http.post(
+                "/generate", content=slow(), headers={"content-type": "application/json"}
+            )
+            problem(response, 408, "body-too-slow")
+
+    run(main())
+
+
+def test_a_full_queue_is_503_with_retry_after(
+    client: Client, library: FakeLibrary, scene: np.ndarray
+) -> None:
+    async def main() -> None:
+        async with client(queue_length=2) as http:
+            library.gate.clear()
+            sent = [
+                asyncio.create_task(http.post("/generate", files=mask(palette_png(scene)))) for _ in range(2)
+            ]
+            while http.app.state.services.worker.scheduler.queued < 1:
+                await asyncio.sleep(0.005)
+            response = await http.post("/generate", files=mask(palette_png(scene)))
+            body = problem(response, 503, "busy")
+            assert int(response.headers["retry-after"]) == body["retry_after"] >= 1
+            library.gate.set()
+            assert [(await one).status_code for one in sent] == [200, 200]
+            assert (await http.post("/generate", files=mask(palette_png(scene)))).status_code == 200
+
+    run(main())
+
+
+def test_a_client_that_leaves_frees_its_place(
+    client: Client, library: FakeLibrary, scene: np.ndarray
+) -> None:
+    async def main() -> None:
+        async with client(queue_length=2) as http:
+            scheduler = http.app.state.services.worker.scheduler
+            library.gate.clear()
+            painting = asyncio.create_task(http.post("/generate", files=mask(palette_png(scene))))
+            while scheduler.idle or scheduler.queued:
+                await asyncio.sleep(0.005)
+            body, headers = _multipart(palette_png(scene))
+            # httpx's transport cannot hang up half-way, so this one speaks ASGI itself.
+            status = await _post_and_leave(http.app, body, headers, lambda: scheduler.queued == 1)
+            assert status == 499
+            assert scheduler.queued == 0
+            library.gate.set()
+            assert (await painting).status_code == 200
+            assert library.rendered == 1
+            assert scheduler.idle
+
+    run(main())
+
+
+def _multipart(data: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="mask"; filename="m.png"\r\n\r\n'
+        + data
+        + b"\r\n--b--\r\n"
+    )
+    return body, [(b"host", b"localhost"), (b"content-type", b"multipart/form-data; boundary=b")]
+
+
+async def _post_and_leave(app: Any, body: bytes, headers: Any, when: Any) -> int:
+    sent: list[Any] = []
+    given = False
+
+    async def receive() -> Any:
+        nonlocal given
+        if not given:
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        while not when():
+            await asyncio.sleep(0.005)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/generate",
+        "raw_path": b"/generate",
+        "query_string": b"",
+        "root_path": "",
+        "headers": headers,
+        "client": ("127.0.0.1", 1),
+        "server": ("localhost", 80),
+    }
+    await asyncio.wait_for(app(scope, receive, send), 5)
+    return sent[0]["status"]
+
+
+def test_an_engine_failure_is_a_500_without_a_trace(
+    client: Client, library: FakeLibrary, scene: np.ndarray
+) -> None:
+    async def main() -> None:
+        async with client() as http:
+            library.failure = RuntimeError("secret detail")
+            response = await http.post("/generate", files=mask(palette_png(scene)))
+            body = problem(response, 500, "internal")
+            assert "secret" not in response.text
+            assert body["request_id"] == response.headers["x-request-id"]
+            assert response.headers["x-content-type-options"] == "nosniff"
+            assert (await http.post("/generate", files=mask(palette_png(scene)))).status_code == 200
+
+    run(main())
+
+
+def test_equal_requests_give_equal_bytes_whatever_came_before(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        async with client() as http:
+            fields = {"seed": "9", "format": "png"}
+            first = await http.post("/generate", files=mask(palette_png(scene)), data=fields)
+            await http.post("/generate", files=mask(palette_png(scene[::-1])), data={"seed": "1"})
+            again = await http.post("/generate", files=mask(palette_png(scene)), data=fields)
+            assert first.content == again.content
+
+    run(main())

@@ -1,0 +1,410 @@
+"""The live socket over a real uvicorn server: every turn that a connection can take."""
+
+import contextlib
+import json
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
+
+from server import protocol
+from tests.server.conftest import LANDSCAPE, Served, served
+from tests.server.fake_engine import FakeLibrary
+
+SIZE = 32
+
+
+class Page:
+    """A page of the studio, as far as its socket goes."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.socket = connection
+        self.epoch = 0
+        self.revision = 0
+
+    def say(self, **message: Any) -> None:
+        self.socket.send(json.dumps(message))
+
+    def hear(self, kind: str, timeout: float = 5) -> dict[str, Any]:
+        data = self.socket.recv(timeout)
+        assert isinstance(data, str), protocol.decode_frame(data)
+        message = json.loads(data)
+        assert message["type"] == kind, message
+        return message
+
+    def frame(self, *, ack: bool = True, timeout: float = 5) -> protocol.Frame:
+        data = self.socket.recv(timeout)
+        assert isinstance(data, bytes), data
+        frame = protocol.decode_frame(data)
+        if ack:
+            self.ack(frame.frame)
+        return frame
+
+    def ack(self, frame: int) -> None:
+        self.say(type="ack", epoch=self.epoch, frame=frame)
+
+    def open(self, **changes: Any) -> dict[str, Any]:
+        self.epoch += 1
+        fields = {
+            "epoch": self.epoch,
+            "width": SIZE,
+            "height": SIZE,
+            "model": None,
+            "label_set": LANDSCAPE.hash,
+            "seed": 1,
+            "style": None,
+            "format": "png",
+        }
+        self.say(type="open", **{**fields, **changes})
+        return self.hear("ready")
+
+    def whole(self, value: int = 1, size: int = SIZE) -> None:
+        self.revision += 1
+        ids = np.full((size, size), value, np.uint8)
+        self.socket.send(protocol.encode_labels(self.epoch, self.revision, 0, 0, ids, whole=True))
+
+    def patch(self, value: int = 3, x: int = 4, y: int = 4) -> None:
+        self.revision += 1
+        ids = np.full((4, 4), value, np.uint8)
+        self.socket.send(protocol.encode_labels(self.epoch, self.revision, x, y, ids))
+
+    def closed(self, timeout: float = 5) -> int:
+        """Read to the end; the close code."""
+        try:
+            while True:
+                self.socket.recv(timeout)
+        except ConnectionClosed as over:
+            assert over.rcvd is not None
+            return over.rcvd.code
+
+
+@contextlib.contextmanager
+def page(server: Served, **options: Any) -> Iterator[Page]:
+    options = {
+        "subprotocols": [Subprotocol(protocol.SUBPROTOCOL)],
+        "compression": None,
+        "proxy": None,
+        **options,
+    }
+    with connect(server.live, **options) as connection:
+        yield Page(connection)
+
+
+@pytest.fixture
+def server(library: FakeLibrary) -> Iterator[Served]:
+    with served(library) as running:
+        yield running
+
+
+@pytest.fixture
+def painter(server: Served) -> Iterator[Page]:
+    """A page whose document is open and painted once."""
+    with page(server) as one:
+        one.open()
+        one.whole()
+        one.frame()
+        yield one
+
+
+def wait_for(condition: Any, seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.005)
+
+
+def test_a_document_from_open_to_frame(server: Served) -> None:
+    with page(server) as one:
+        assert one.socket.subprotocol == protocol.SUBPROTOCOL
+        ready = one.open()
+        assert (ready["model"], ready["width"], ready["label_set"]) == ("fake", SIZE, LANDSCAPE.hash)
+        one.whole()
+        frame = one.frame()
+        assert (frame.epoch, frame.revision, frame.frame) == (1, 1, 1)
+        assert (frame.width, frame.height, frame.format) == (SIZE, SIZE, "png")
+        assert frame.exact
+        assert frame.newest
+        assert frame.label_set == LANDSCAPE.hash[:8]
+        assert frame.picture.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("name", "magic"), [("jpeg", b"\xff\xd8"), ("webp", b"RIFF"), ("png", b"\x89PNG")])
+def test_formats(server: Served, name: str, magic: bytes) -> None:
+    with page(server) as one:
+        one.open(format=name)
+        one.whole()
+        frame = one.frame()
+        assert frame.format == name
+        assert frame.picture.startswith(magic)
+
+
+def test_undo_brings_the_picture_back_to_the_byte(painter: Page) -> None:
+    painter.patch(value=3)
+    painted = painter.frame()
+    painter.patch(value=8, x=6)
+    other = painter.frame()
+    painter.revision += 1
+    undone = np.full((4, 6), 3, np.uint8)
+    undone[:, 4:] = 1
+    painter.socket.send(protocol.encode_labels(painter.epoch, painter.revision, 4, 4, undone))
+    again = painter.frame()
+    assert other.picture != painted.picture
+    assert again.picture == painted.picture
+
+
+def test_a_patch_reaches_the_device_as_a_patch(painter: Page, library: FakeLibrary) -> None:
+    library.calls.clear()
+    painter.patch(x=10, y=12)
+    painter.frame()
+    assert library.calls == [("apply", (10, 12, 4, 4))]
+
+
+def test_renders_are_superseded_and_patches_are_not(painter: Page, library: FakeLibrary) -> None:
+    library.gate.clear()
+    rendered = library.rendered
+    painter.patch(value=3, x=0)
+    wait_for(lambda: len(library.calls) > 1)  # revision 2 has started
+    for x in (4, 8, 12, 16):
+        painter.patch(value=3, x=x)
+    painter.say(type="ping", t=1)
+    painter.hear("pong")
+    library.gate.set()
+    started, newest = painter.frame(), painter.frame()
+    assert (started.revision, started.newest) == (2, False)
+    assert (newest.revision, newest.newest) == (6, True)
+    assert library.rendered == rendered + 2
+    assert library.calls[-1] == ("apply", (4, 4, 16, 4))
+
+
+def test_at_most_two_frames_are_unacknowledged(painter: Page, library: FakeLibrary) -> None:
+    for _ in range(2):
+        painter.patch()
+        painter.frame(ack=False)
+    rendered = library.rendered
+    painter.patch(value=8)
+    painter.patch(value=9)
+    with pytest.raises(TimeoutError):
+        painter.socket.recv(0.2)
+    assert library.rendered == rendered
+    painter.ack(2)
+    assert painter.frame(ack=False).revision == 5
+    painter.ack(4)
+    painter.patch()
+    assert painter.frame().revision == 6
+
+
+def test_a_gap_is_said_once_and_mended_by_the_whole_map(painter: Page) -> None:
+    painter.revision += 1
+    painter.patch()
+    message = painter.hear("resync")
+    assert (message["epoch"], message["expected"], message["got"]) == (1, 2, 3)
+    painter.patch()
+    painter.patch()
+    painter.say(type="ping", t=0.5)
+    assert painter.hear("pong")["t"] == 0.5  # no second resync, no frame
+    painter.whole(value=8)
+    assert painter.frame().revision == painter.revision
+
+
+def test_another_epoch_is_ignored(painter: Page) -> None:
+    ids = np.full((4, 4), 8, np.uint8)
+    painter.socket.send(protocol.encode_labels(99, 2, 0, 0, ids))
+    painter.say(type="style", epoch=99, revision=2, seed=4)
+    painter.say(type="ack", epoch=99, frame=1000)
+    painter.patch()
+    assert painter.frame().revision == 2
+
+
+def test_a_second_document_on_the_same_socket(painter: Page, server: Served) -> None:
+    for _ in range(2):
+        painter.patch()
+        painter.frame(ack=False)
+    painter.open(width=SIZE * 2, height=SIZE * 2)
+    painter.revision = 0
+    painter.whole(size=SIZE * 2)
+    frame = painter.frame()  # frames of the first document need no acknowledgement any more
+    assert (frame.epoch, frame.revision, frame.width) == (2, 1, SIZE * 2)
+    assert frame.frame == 4  # frames are numbered by connection
+    wait_for(lambda: server.services.worker.documents == 1)
+
+
+def test_opening_during_a_render_drops_the_old_frame(painter: Page, library: FakeLibrary) -> None:
+    library.gate.clear()
+    painter.patch()
+    wait_for(lambda: len(library.calls) > 1)
+    painter.open()
+    library.gate.set()
+    painter.revision = 40
+    painter.whole()
+    frame = painter.frame()
+    assert (frame.epoch, frame.revision) == (2, 41)
+
+
+def test_a_style_is_painted(painter: Page) -> None:
+    painter.patch()
+    before = painter.frame()
+    painter.revision += 1
+    painter.say(type="style", epoch=1, revision=painter.revision, seed=1, style=[9, 0, 0, 0])
+    after = painter.frame()
+    assert after.revision == 3
+    assert after.picture != before.picture
+
+
+def test_an_unknown_label_is_an_error_that_can_be_mended(painter: Page) -> None:
+    painter.patch(value=200)
+    message = painter.hear("error")
+    assert (message["code"], message["fatal"], message["epoch"]) == ("unknown-label", False, 1)
+    assert "id 200 (16 pixels" in message["detail"]
+    painter.whole(value=3)
+    assert painter.frame().revision == painter.revision
+
+
+def test_a_failure_at_the_device_is_said_and_survived(painter: Page, library: FakeLibrary) -> None:
+    library.failure = RuntimeError("secret")
+    painter.patch(value=3, x=0)
+    message = painter.hear("error")
+    assert (message["code"], message["fatal"]) == ("internal", False)
+    assert "secret" not in json.dumps(message)
+    library.calls.clear()
+    painter.patch(value=3, x=8)
+    assert painter.frame().revision == 3
+    assert library.calls == [("set_map", (SIZE, SIZE))]  # begun anew, with both patches
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "{",
+        '{"type":"dance"}',
+        b"",
+        b"\x01" * 19,
+        b"\x01" * 40,
+        '{"type":"ack","epoch":1,"frame":77}',
+        b"\x10" + bytes(60),
+    ],
+)
+def test_malformed_messages_end_the_connection(painter: Page, message: str | bytes, server: Served) -> None:
+    painter.socket.send(message)
+    error = painter.hear("error")
+    assert (error["code"], error["fatal"]) == ("malformed", True)
+    assert painter.closed() == 4400
+    wait_for(lambda: not server.services.painters)
+
+
+def test_a_message_that_is_too_big(painter: Page) -> None:
+    painter.socket.send(bytes(2 * 1024 * 1024))
+    assert painter.closed() == 1009
+
+
+def test_no_common_subprotocol(server: Served) -> None:
+    for offered in ([], [Subprotocol("scenebrush.live.v0")]):
+        with page(server, subprotocols=offered or None) as one:
+            assert one.socket.subprotocol is None
+            assert one.closed() == 4406
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
+def test_a_page_of_another_origin(server: Served, origin: str) -> None:
+    with page(server, origin=Origin(origin)) as one:
+        assert one.closed() == 4403
+    assert not server.services.painters
+
+
+def test_origins_that_may_paint(library: FakeLibrary) -> None:
+    with served(library, allowed_origins="https://paint.example") as server:
+        for origin in (f"http://127.0.0.1:{server.port}", "https://paint.example"):
+            with page(server, origin=Origin(origin)) as one:
+                assert one.open()["type"] == "ready"
+
+
+def test_a_host_that_is_not_ours(server: Served) -> None:
+    raw = socket.create_connection(("127.0.0.1", server.port))
+    with raw, pytest.raises(InvalidStatus) as refused:
+        connect("ws://evil.example/live", sock=raw, proxy=None)
+    assert refused.value.response.status_code == 403
+
+
+def test_too_many_painters(library: FakeLibrary) -> None:
+    with served(library, max_painters=1) as server:
+        with page(server) as first:
+            first.open()
+            with page(server) as second:
+                message = second.hear("bye")
+                assert message["retry_after"] > 0
+                assert second.closed() == 1013
+            first.whole()
+            first.frame()
+        wait_for(lambda: not server.services.painters)
+        with page(server) as third:
+            third.open()
+
+
+def test_an_idle_painter_gives_up_its_seat(library: FakeLibrary) -> None:
+    with served(library, idle_timeout=0.3) as server, page(server) as one:
+        one.open()
+        one.whole()
+        one.frame()
+        started = time.monotonic()
+        while time.monotonic() < started + 0.2:
+            one.patch()
+            one.frame()  # painting keeps the seat
+        one.say(type="ping", t=1)  # a ping does not
+        assert one.closed() == 4408
+        wait_for(lambda: not server.services.painters)
+
+
+def test_a_painter_that_goes_leaves_nothing(server: Served) -> None:
+    with page(server) as one:
+        one.open()
+        one.whole()
+        one.frame()
+        assert server.services.worker.documents == 1
+    wait_for(lambda: server.services.worker.scheduler.painters == 0)
+    wait_for(lambda: server.services.worker.documents == 0)
+    assert not server.services.painters
+
+
+def test_a_painter_may_go_during_its_render(server: Served, library: FakeLibrary) -> None:
+    library.gate.clear()
+    with page(server) as one:
+        one.open()
+        one.whole()
+        wait_for(lambda: library.calls)
+    wait_for(lambda: server.services.worker.scheduler.painters == 0)
+    library.gate.set()
+    wait_for(lambda: server.services.worker.documents == 0 and server.services.worker.scheduler.idle)
+    with page(server) as two:
+        two.open()
+        two.whole()
+        two.frame()
+
+
+def test_two_painters_and_requests_share_the_device(server: Served, library: FakeLibrary) -> None:
+    library.seconds = 0.01
+    with page(server) as one, page(server) as two:
+        for each in (one, two):
+            each.open()
+            each.whole()
+        shown = {id(one): 0, id(two): 0}
+        for _ in range(10):
+            for each in (one, two):
+                each.patch()
+                shown[id(each)] = each.frame().revision
+        assert list(shown.values()) == [11, 11]
+
+
+def test_bye_when_the_server_stops(library: FakeLibrary) -> None:
+    with served(library) as server, page(server) as one:
+        one.open()
+        one.whole()
+        one.frame()
+        server.server.should_exit = True
+        message = one.hear("bye")
+        assert message["retry_after"] > 0
+        assert one.closed() == 1001
