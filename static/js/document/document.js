@@ -1,0 +1,180 @@
+/**
+ * A painting: a label map with the set its ids belong to, a seed for the light, and its history. It knows neither
+ * canvas nor network; whoever wants to follow it listens.
+ *
+ * @typedef {import("./labelmap.js").LabelMap} LabelMap
+ * @typedef {import("./labelset.js").LabelSet} LabelSet
+ * @typedef {import("./history.js").Step} Step
+ * @typedef {import("./rect.js").Rect} Rect
+ * @typedef {{rect: Rect | null, seed: boolean, settled: boolean}} Change
+ *   `rect`: the labels that changed; `seed`: the light did; `settled`: false while a gesture is still under way.
+ * @typedef {{id: string, title: string, map: LabelMap, labelSet: LabelSet, seed: number, touched?: boolean}} Painting
+ */
+import { History, Transaction } from "./history.js";
+import { readRect, writeRect } from "./labelmap.js";
+import { union } from "./rect.js";
+
+export const HISTORY_BYTES = 64 * 1024 * 1024;
+
+/** One change under way; ends with exactly one commit or cancel. */
+export class Gesture {
+  /**
+   * @param {LabelDocument} document
+   * @param {number} label
+   */
+  constructor(document, label) {
+    this.document = document;
+    this.label = label;
+    this.transaction = new Transaction(document.map);
+    /** @type {Rect | null} */
+    this.dirty = null;
+    this.open = true;
+  }
+
+  /** A span writer for the rasteriser. @type {import("./raster.js").Span} */
+  span = (y, x0, x1) => {
+    const { map } = this.document;
+    this.transaction.keep(y, x0, x1);
+    map.data.fill(this.label, y * map.width + x0, y * map.width + x1);
+    this.dirty = union(this.dirty, { x: x0, y, width: x1 - x0, height: 1 });
+  };
+
+  /** Tell listeners about the spans written since the last time. */
+  flush() {
+    const rect = this.dirty;
+    this.dirty = null;
+    if (rect) this.document.emit({ rect, seed: false, settled: false });
+  }
+
+  /** @returns {boolean} whether anything changed */
+  commit() {
+    if (!this.#close()) return false;
+    this.flush();
+    const tiles = this.transaction.changedTiles();
+    if (tiles.length === 0) return false;
+    this.document.history.push({ tiles });
+    this.document.settle();
+    return true;
+  }
+
+  /** Restore every pixel. */
+  cancel() {
+    if (!this.#close()) return;
+    const rect = union(this.dirty, this.transaction.rollBack());
+    this.dirty = null;
+    if (rect) this.document.emit({ rect, seed: false, settled: false });
+  }
+
+  #close() {
+    const was = this.open;
+    this.open = false;
+    if (was) this.document.gesture = null;
+    return was;
+  }
+}
+
+export class LabelDocument {
+  /** @param {Painting} painting */
+  constructor({ id, title, map, labelSet, seed, touched = false }) {
+    this.id = id;
+    this.title = title;
+    this.map = map;
+    this.labelSet = labelSet;
+    this.seed = seed;
+    /** Whether a hand has changed it since it was made. */
+    this.touched = touched;
+    /** Counts changes of any kind. */
+    this.revision = 0;
+    this.history = new History(HISTORY_BYTES);
+    /** @type {Gesture | null} */
+    this.gesture = null;
+    /** @type {Set<(change: Change) => void>} */
+    this.listeners = new Set();
+  }
+
+  /**
+   * @param {(change: Change) => void} listener
+   * @returns {() => void} stops listening
+   */
+  listen(listener) {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+
+  /** @param {Change} change */
+  emit(change) {
+    this.revision++;
+    for (const listener of this.listeners) listener(change);
+  }
+
+  /** Say that a change is complete and worth keeping. */
+  settle() {
+    this.touched = true;
+    this.emit({ rect: null, seed: false, settled: true });
+  }
+
+  /**
+   * Start a change in one label; an open gesture is cancelled first.
+   *
+   * @param {number} label
+   * @returns {Gesture}
+   */
+  begin(label) {
+    this.gesture?.cancel();
+    this.gesture = new Gesture(this, label);
+    return this.gesture;
+  }
+
+  /**
+   * Another light, as one undoable step.
+   *
+   * @param {number} seed
+   */
+  setSeed(seed) {
+    if (seed === this.seed) return;
+    this.history.push({ tiles: [], seed: this.seed });
+    this.touched = true;
+    this.seed = seed;
+    this.emit({ rect: null, seed: true, settled: true });
+  }
+
+  /** Cancels an open gesture, or else takes back the last step. @returns {boolean} whether anything happened */
+  undo() {
+    if (this.gesture) {
+      this.gesture.cancel();
+      return true;
+    }
+    return this.history.undo((step) => this.#swap(step));
+  }
+
+  /** @returns {boolean} whether anything happened */
+  redo() {
+    if (this.gesture) return false;
+    return this.history.redo((step) => this.#swap(step));
+  }
+
+  /**
+   * @param {Step} step
+   * @returns {Step} its opposite
+   */
+  #swap(step) {
+    /** @type {Rect | null} */
+    let rect = null;
+    const tiles = step.tiles.map((tile) => {
+      const labels = readRect(this.map, tile.rect);
+      writeRect(this.map, tile.rect, tile.labels);
+      rect = union(rect, tile.rect);
+      return { rect: tile.rect, labels };
+    });
+    /** @type {Step} */
+    const opposite = { tiles };
+    const reseeds = step.seed !== undefined;
+    if (step.seed !== undefined) {
+      opposite.seed = this.seed;
+      this.seed = step.seed;
+    }
+    this.touched = true;
+    this.emit({ rect, seed: reseeds, settled: true });
+    return opposite;
+  }
+}

@@ -1,0 +1,241 @@
+/**
+ * Puts the studio together: rooms know each other only through what is handed over here.
+ *
+ * @typedef {import("./document/scene.js").Scene} Scene
+ * @typedef {import("./net/protocol.js").Frame} Frame
+ */
+import { now, perFrame } from "./core/clock.js";
+import { Records } from "./core/records.js";
+import { bounds, readRect } from "./document/labelmap.js";
+import { Live } from "./net/live.js";
+import { Mailbox } from "./net/mailbox.js";
+import { fetchModels, fetchPicture } from "./net/rest.js";
+import { byId } from "./ui/dom.js";
+import { mountFiles } from "./ui/files.js";
+import { mountHelp } from "./ui/help.js";
+import { mountHint } from "./ui/hint.js";
+import { Keeper, paintingOf } from "./ui/keeper.js";
+import { mountModels } from "./ui/models.js";
+import { Notices } from "./ui/notices.js";
+import { mountPalette } from "./ui/palette.js";
+import { mountSize } from "./ui/size.js";
+import { mountStart } from "./ui/start.js";
+import { mountStatus } from "./ui/status.js";
+import { noticeOf, Studio } from "./ui/studio.js";
+import { mountSurface } from "./ui/surface.js";
+import { mountButtons, mountKeys } from "./ui/toolbar.js";
+import { mountTooltip } from "./ui/tooltip.js";
+import { LabelView } from "./view/labels.js";
+import { PhotoView } from "./view/photo.js";
+import { Ring } from "./view/ring.js";
+
+const WATCH = 1_000;
+const MODELS_RETRY = 2_000;
+
+const base = document.querySelector('meta[name="scenebrush-base"]')?.getAttribute("content") ?? "";
+const labelCanvas = byId("labels", HTMLCanvasElement);
+const photoCanvas = byId("photo", HTMLCanvasElement);
+const photoFrame = byId("photo-frame", HTMLElement);
+
+const notices = new Notices(byId("notices", HTMLElement));
+const labelView = new LabelView(labelCanvas);
+const photoView = new PhotoView(photoCanvas);
+
+/** The last picture that reached the screen. @type {{frame: Frame, latency: number | null} | null} */
+let shown = null;
+let framesShown = 0;
+
+const studio = new Studio({
+  changed({ rect, seed }) {
+    if (rect) {
+      labelView.draw(rect);
+      live.mark(rect);
+    }
+    if (seed) live.markStyle();
+  },
+  say: (notice) => notices.say(notice),
+  keep: (painting, model) => keeper.keep(painting, model),
+  forget: (id) => keeper.forget(id),
+  fetchPicture: (wanted) => fetchPicture(base, wanted),
+  shownPicture: () =>
+    shown && new Blob([new Uint8Array(shown.frame.picture)], { type: `image/${shown.frame.format}` }),
+  download: (file, name) => files.download(file, name),
+  chooseFile: () => files.choose(),
+  showStart: () => start.show(),
+  showHelp: () => help.show(),
+});
+
+const status = mountStatus(studio);
+
+const keeper = new Keeper(new Records("scenebrush", "paintings"), {
+  onSaved: (saved) => status.saved(saved),
+  onFailure: (error) =>
+    notices.say({
+      what: "This browser does not keep your painting.",
+      why: `Its storage said: ${/** @type {Error} */ (error)?.message || "no"}.`,
+      next: "Download the label map before you leave; opening it brings everything back.",
+      tone: "error",
+      key: "storage",
+      action: { title: "Download the label map", run: () => studio.downloadMap() },
+    }),
+});
+
+const live = new Live({
+  url: `${location.origin.replace(/^http/, "ws")}${base}/live`,
+  openSocket: (url, protocol) => new WebSocket(url, protocol),
+  now,
+  random: Math.random,
+  schedule: perFrame,
+  onLine(line) {
+    status.line(line);
+    photoFrame.dataset.phase = line.phase;
+    if (line.phase === "ready") notices.dismiss("live");
+  },
+  onFrame(frame) {
+    const free = mailbox.put(frame);
+    if (free) show(free);
+  },
+  onRefusal({ title, detail, next, code }) {
+    const reload = code === "version" || code === "malformed";
+    notices.say({
+      what: title,
+      why: detail,
+      next,
+      tone: "error",
+      key: "live",
+      action: reload
+        ? { title: "Reload", run: () => location.reload() }
+        : { title: "Try again", run: () => live.connect() },
+    });
+  },
+});
+
+/** @type {Mailbox<Frame>} */
+const mailbox = new Mailbox();
+
+/** @param {Frame} frame */
+async function show(frame) {
+  for (let next = /** @type {Frame | null} */ (frame); next; next = mailbox.done()) {
+    try {
+      await photoView.show(next.picture, next.format);
+    } catch (error) {
+      notices.say(noticeOf(error, "A picture from the server could not be shown."));
+    }
+    const latency = live.shown(next);
+    shown = { frame: next, latency };
+    framesShown++;
+    photoFrame.dataset.filled = "";
+    status.pace({ latency, render: next.renderMicros / 1000 });
+  }
+}
+
+const files = mountFiles((file) => studio.importMap(file));
+const help = mountHelp();
+/** @type {{scenes: Scene[]}} */
+const { scenes } = await (await fetch(new URL("../scenes/scenes.json", import.meta.url))).json();
+const start = mountStart(studio, {
+  scenes,
+  kept: async () => (await keeper.all()).map(paintingOf),
+  draw: (canvas, { map, labelSet }) => new LabelView(canvas).show(map, labelSet),
+});
+
+mountButtons(studio);
+mountKeys(studio);
+mountTooltip();
+mountPalette(byId("palette", HTMLElement), studio);
+mountSize(studio);
+mountModels(studio);
+mountHint(studio);
+studio.store.watch(["seed", "document"], ({ seed, document: painting }) => {
+  byId("seed", HTMLOutputElement).textContent = painting ? `seed ${seed}` : "";
+});
+
+const rings = [new Ring(byId("ring", HTMLElement)), new Ring(byId("photo-ring", HTMLElement))];
+mountSurface(labelCanvas, studio, (at) => {
+  const { tool, size } = studio.state;
+  for (const [i, ring] of rings.entries()) {
+    const { width } = [labelCanvas, photoCanvas][i].getBoundingClientRect();
+    if (at && tool === "brush") ring.show(at, size, width / labelCanvas.width);
+    else ring.hide();
+  }
+});
+
+studio.store.watch(["tool"], ({ tool }) => {
+  labelCanvas.dataset.tool = tool;
+});
+
+studio.store.watch(["document", "model", "models"], ({ document: painting, models }) => {
+  if (!painting) return;
+  const { map, labelSet } = painting;
+  if (labelView.map !== map) labelView.show(map, labelSet);
+  document.documentElement.style.setProperty("--aspect", String(map.width / map.height));
+  if (models.length === 0) return;
+  live.open({
+    width: map.width,
+    height: map.height,
+    model: studio.model.id,
+    labelSet: labelSet.hash ?? studio.model.label_set.hash ?? "",
+    seed: () => painting.seed,
+    read: (rect) => readRect(map, rect),
+  });
+});
+
+/** The models, however long the server takes to come. */
+async function loadModels() {
+  for (;;) {
+    try {
+      studio.setModels(await fetchModels(base));
+      notices.dismiss("models");
+      return;
+    } catch (error) {
+      notices.say({ ...noticeOf(error, "The server did not tell its models."), key: "models" });
+      await new Promise((resolve) => setTimeout(resolve, MODELS_RETRY));
+    }
+  }
+}
+
+/** The painting that was last on the easel, if this browser kept one. */
+async function lastKept() {
+  try {
+    return (await keeper.all())[0];
+  } catch {
+    // Saying so is left to the first attempt to keep something.
+    return undefined;
+  }
+}
+
+const kept = await lastKept();
+if (kept) {
+  studio.store.set({ model: kept.model });
+  studio.startKept(paintingOf(kept));
+}
+await loadModels();
+if (!kept) studio.startScene(scenes[0]);
+
+setInterval(() => live.watch(), WATCH);
+addEventListener("online", () => live.wake());
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) keeper.flush();
+  else live.wake();
+});
+addEventListener("pagehide", () => keeper.flush());
+
+/** For tests and the curious: what the page holds and shows. Nothing in the page uses it. */
+Object.assign(window, {
+  scenebrush: {
+    studio,
+    live,
+    get labels() {
+      return readRect(studio.document.map, bounds(studio.document.map));
+    },
+    get revision() {
+      return studio.document.revision;
+    },
+    get frame() {
+      return shown && { ...shown.frame, latency: shown.latency, count: framesShown };
+    },
+    get settled() {
+      return live.settled;
+    },
+  },
+});

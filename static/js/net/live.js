@@ -1,0 +1,307 @@
+/**
+ * The live line: one socket that comes back by itself. It sends bytes and hands over frames; what the bytes mean to a
+ * painter is not its business.
+ *
+ * @typedef {import("./protocol.js").Rect} Rect
+ * @typedef {import("./protocol.js").Frame} Frame
+ * @typedef {{width: number, height: number, model: string | null, labelSet: string, seed: () => number,
+ *   read: (rect: Rect) => Uint8Array}} Source the map to send: read at the moment of sending, so always its newest state
+ * @typedef {{phase: "connecting" | "ready" | "waiting" | "idle" | "stopped", why: string, retryIn: number}} Line
+ *   retryIn: milliseconds, when waiting
+ * @typedef {{code: string, title: string, detail: string, next: string, fatal: boolean}} Refusal
+ * @typedef {{
+ *   url: string,
+ *   openSocket: (url: string, protocol: string) => WebSocket,
+ *   now: () => number,
+ *   random: () => number,
+ *   schedule: (task: () => void) => () => void,
+ *   onLine: (line: Line) => void,
+ *   onFrame: (frame: Frame) => void,
+ *   onRefusal: (refusal: Refusal) => void,
+ * }} LiveOptions `schedule` makes a task run at most once per animation frame
+ */
+import { Latency } from "./latency.js";
+import { Outbox } from "./outbox.js";
+import { CLOSE, decodeFrame, encodeLabels, PATCH, SUBPROTOCOL, WHOLE } from "./protocol.js";
+
+const FIRST_RETRY = 400;
+const LAST_RETRY = 10_000;
+const BUSY_RETRY = 5_000;
+/** Silence, while a picture is owed, after which we ask whether anyone is there, and after which we hang up. */
+const ASK_AFTER = 4_000;
+const HANG_UP_AFTER = 15_000;
+
+/**
+ * @param {number} attempt 0 for the first
+ * @param {number} random 0 ≤ x < 1, so that a crowd does not come back in step
+ * @returns {number} milliseconds to wait
+ */
+export function retryDelay(attempt, random) {
+  return Math.min(LAST_RETRY, FIRST_RETRY * 2 ** attempt) * (0.75 + random / 2);
+}
+
+/** What a close code means when trying again would not help. */
+const FINAL = /** @type {Record<number, Refusal>} */ ({
+  [CLOSE.subprotocol]: {
+    code: "version",
+    title: "This page is older than the server.",
+    detail: "The server has been updated and speaks another version of the live protocol.",
+    next: "Reload the page; your painting is kept.",
+    fatal: true,
+  },
+  [CLOSE.origin]: {
+    code: "origin",
+    title: "The server does not accept this page.",
+    detail: "It was opened under an address that the server has not been told to trust.",
+    next: "Open the studio at the server’s own address, or allow this one in its settings.",
+    fatal: true,
+  },
+  [CLOSE.tooBig]: {
+    code: "too-big",
+    title: "The painting is too large for this server.",
+    detail: "A message went over the server’s size limit.",
+    next: "Start a smaller painting, or raise the limit in the server’s settings.",
+    fatal: true,
+  },
+  [CLOSE.malformed]: {
+    code: "malformed",
+    title: "The server did not understand this page.",
+    detail: "A message was malformed, which usually means that page and server do not match.",
+    next: "Reload the page; your painting is kept.",
+    fatal: true,
+  },
+});
+
+export class Live {
+  /** @param {LiveOptions} options */
+  constructor(options) {
+    this.options = options;
+    this.outbox = new Outbox();
+    this.latency = new Latency();
+    /** @type {Source | null} */
+    this.source = null;
+    /** @type {WebSocket | null} */
+    this.socket = null;
+    this.attempt = 0;
+    this.retryAfter = 0;
+    /** @type {Refusal | null} */
+    this.fatal = null;
+    this.heard = 0;
+    this.asked = false;
+    this.shownRevision = 0;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.retryTimer = undefined;
+    this.askFlush = options.schedule(() => this.flush());
+    /** @type {Line} */
+    this.line = { phase: "connecting", why: "", retryIn: 0 };
+  }
+
+  /**
+   * Paint this from now on.
+   *
+   * @param {Source} source
+   */
+  open(source) {
+    this.source = source;
+    if (this.socket?.readyState === 1) this.#sendOpen();
+    else this.connect();
+  }
+
+  /** Try now, whatever the back-off says. */
+  connect() {
+    clearTimeout(this.retryTimer);
+    if (!this.source || (this.socket && this.socket.readyState < 2)) return;
+    this.fatal = null;
+    this.#say("connecting");
+    const socket = this.options.openSocket(this.options.url, SUBPROTOCOL);
+    this.socket = socket;
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => this.#opened(socket);
+    socket.onmessage = (event) => this.#message(event.data);
+    socket.onclose = (event) => this.#closed(event.code);
+  }
+
+  /** Somebody looks again, or the network is back: no need to wait any longer. */
+  wake() {
+    if (this.line.phase === "waiting" || this.line.phase === "idle") this.connect();
+  }
+
+  /** @param {Rect} rect labels that changed */
+  mark(rect) {
+    this.outbox.mark(rect, this.options.now());
+    this.#woken();
+  }
+
+  /** The seed changed. */
+  markStyle() {
+    this.outbox.markStyle(this.options.now());
+    this.#woken();
+  }
+
+  /**
+   * A frame is on the screen.
+   *
+   * @param {Frame} frame
+   * @returns {number | null} milliseconds from stroke to picture, when it shows something new
+   */
+  shown(frame) {
+    if (frame.epoch !== this.outbox.epoch) return null;
+    this.#send(JSON.stringify({ type: "ack", epoch: frame.epoch, frame: frame.number }));
+    this.shownRevision = frame.revision;
+    return this.latency.shown(frame.revision, this.options.now());
+  }
+
+  /** Whether the newest state is on the screen. */
+  get settled() {
+    const { phase, revision, pending } = this.outbox;
+    return phase === "ready" && !pending && revision > 0 && this.shownRevision === revision;
+  }
+
+  /** Send what waits, unless the socket is still busy with what it has. */
+  flush() {
+    if (this.socket?.readyState !== 1) return;
+    for (;;) {
+      const parcel = this.outbox.next(this.socket.bufferedAmount);
+      if (!parcel) break;
+      this.#post(parcel);
+    }
+    if (this.outbox.pending) this.askFlush();
+  }
+
+  /**
+   * To be called every second or two: notices a line that is dead without having said so.
+   */
+  watch() {
+    const owed = this.outbox.phase === "ready" && this.shownRevision < this.outbox.revision;
+    const silence = this.options.now() - this.heard;
+    if (!owed || silence < ASK_AFTER) {
+      this.asked = false;
+    } else if (!this.asked) {
+      this.asked = true;
+      this.#send(JSON.stringify({ type: "ping", t: this.options.now() }));
+    } else if (silence > HANG_UP_AFTER) {
+      this.socket?.close();
+      this.#closed(1006);
+    }
+  }
+
+  #woken() {
+    if (this.line.phase === "idle") this.connect();
+    else this.askFlush();
+  }
+
+  /** @param {import("./outbox.js").Parcel} parcel */
+  #post(parcel) {
+    const source = /** @type {Source} */ (this.source);
+    const { epoch, revision } = parcel;
+    this.latency.track(revision, parcel.since);
+    // The silence that watch() measures starts with the oldest picture that is owed.
+    if (this.shownRevision === revision - 1) this.heard = this.options.now();
+    if (parcel.what === "style") {
+      this.#send(JSON.stringify({ type: "style", epoch, revision, seed: source.seed(), style: null }));
+      return;
+    }
+    const rect =
+      parcel.what === "patch" ? parcel.rect : { x: 0, y: 0, width: source.width, height: source.height };
+    const kind = parcel.what === "patch" ? PATCH : WHOLE;
+    this.#send(encodeLabels({ kind, epoch, revision, rect }, source.read(rect)));
+  }
+
+  /** @param {string | Uint8Array<ArrayBuffer>} data */
+  #send(data) {
+    if (this.socket?.readyState === 1) this.socket.send(data);
+  }
+
+  #sendOpen() {
+    const { width, height, model, labelSet, seed } = /** @type {Source} */ (this.source);
+    const epoch = this.outbox.open(this.options.now());
+    this.latency.reset();
+    this.shownRevision = 0;
+    this.#send(
+      JSON.stringify({
+        type: "open",
+        epoch,
+        width,
+        height,
+        model,
+        label_set: labelSet,
+        seed: seed(),
+        style: null,
+        format: "jpeg",
+      }),
+    );
+  }
+
+  /** @param {WebSocket} socket */
+  #opened(socket) {
+    // Accepted without our subprotocol: the close that says why is on its way.
+    if (socket.protocol !== SUBPROTOCOL) return;
+    this.heard = this.options.now();
+    this.#sendOpen();
+  }
+
+  /** @param {string | ArrayBuffer} data */
+  #message(data) {
+    this.heard = this.options.now();
+    this.asked = false;
+    if (typeof data === "string") this.#told(JSON.parse(data));
+    else {
+      const frame = decodeFrame(data);
+      if (frame.epoch === this.outbox.epoch) this.options.onFrame(frame);
+    }
+  }
+
+  /** @param {any} message */
+  #told(message) {
+    if (message.type === "ready" && message.epoch === this.outbox.epoch) {
+      this.outbox.ready(message.epoch);
+      this.attempt = 0;
+      this.#say("ready");
+      this.flush();
+    } else if (message.type === "resync") {
+      this.outbox.resync(message.epoch);
+      this.flush();
+    } else if (message.type === "error") {
+      if (message.fatal) this.fatal = message;
+      this.options.onRefusal(message);
+    } else if (message.type === "bye") {
+      this.retryAfter = 1000 * (message.retry_after ?? 0);
+    }
+  }
+
+  /** @param {number} code */
+  #closed(code) {
+    if (this.socket) this.socket.onclose = this.socket.onmessage = this.socket.onopen = null;
+    this.socket = null;
+    this.outbox.shut();
+    if (code === CLOSE.idle) {
+      this.#say("idle");
+      return;
+    }
+    const final = this.fatal ? null : FINAL[code];
+    if (final) this.options.onRefusal(final);
+    if (final || this.fatal) {
+      this.#say("stopped", (final ?? this.fatal)?.title);
+      return;
+    }
+    const busy = code === CLOSE.tooMany;
+    const wait = Math.max(
+      retryDelay(this.attempt++, this.options.random()),
+      this.retryAfter,
+      busy ? BUSY_RETRY : 0,
+    );
+    this.retryAfter = 0;
+    this.#say("waiting", busy ? "The server is full" : "The server cannot be reached", wait);
+    this.retryTimer = setTimeout(() => this.connect(), wait);
+  }
+
+  /**
+   * @param {Line["phase"]} phase
+   * @param {string} [why]
+   * @param {number} [retryIn]
+   */
+  #say(phase, why = "", retryIn = 0) {
+    this.line = { phase, why, retryIn };
+    this.options.onLine(this.line);
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * The few plain requests that the page makes.
+ *
+ * @typedef {{id: number, name: string, color: [number, number, number], group: string}} Label
+ * @typedef {{
+ *   id: string, name: string, default: boolean, architecture: string, licence: string, licence_url?: string | null,
+ *   stride: number, native_size: number, max_side: number, max_pixels: number,
+ *   label_set: {hash: string, name: string, ignore: number | null, labels: Label[]},
+ * }} Model
+ */
+
+/** What the server answered, when it was no. */
+export class ServerError extends Error {
+  /**
+   * @param {string} what
+   * @param {string} why
+   * @param {string} next
+   */
+  constructor(what, why, next) {
+    super(`${what} ${why} ${next}`);
+    this.name = "ServerError";
+    this.what = what;
+    this.why = why;
+    this.next = next;
+  }
+}
+
+/**
+ * @param {string} url
+ * @param {RequestInit} [init]
+ * @returns {Promise<Response>}
+ * @throws {ServerError}
+ */
+async function request(url, init) {
+  /** @type {Response} */
+  let response;
+  try {
+    response = await fetch(url, init);
+  } catch {
+    throw new ServerError(
+      "The server cannot be reached.",
+      "It may be stopped or restarting.",
+      "Keep painting; try again in a moment.",
+    );
+  }
+  if (response.ok) return response;
+  const problem = await response.json().catch(() => ({}));
+  throw new ServerError(
+    problem.title ?? `The server answered ${response.status}.`,
+    problem.detail ?? "",
+    problem.next ?? "Try again in a moment.",
+  );
+}
+
+/**
+ * @param {string} base the path that the server is mounted under, "" for none
+ * @returns {Promise<Model[]>} the default model first
+ */
+export async function fetchModels(base) {
+  const { models } = await (await request(`${base}/models`, { cache: "no-cache" })).json();
+  return models.sort(
+    (/** @type {Model} */ a, /** @type {Model} */ b) => Number(b.default) - Number(a.default),
+  );
+}
+
+/**
+ * The exact picture of a label map, losslessly.
+ *
+ * @param {string} base
+ * @param {{mask: Uint8Array, model: string, seed: number}} wanted the mask is a PNG
+ * @returns {Promise<Blob>} a PNG
+ */
+export async function fetchPicture(base, { mask, model, seed }) {
+  const form = new FormData();
+  const file = new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (mask)], { type: "image/png" });
+  form.set("mask", file, "labels.png");
+  form.set("model", model);
+  form.set("seed", String(seed));
+  form.set("format", "png");
+  return (await request(`${base}/generate`, { method: "POST", body: form })).blob();
+}

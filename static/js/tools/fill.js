@@ -1,0 +1,43 @@
+/**
+ * Fill: the connected area of one label under the pointer becomes the chosen label. It shows at once and is kept when
+ * the button is released.
+ *
+ * @typedef {import("./tool.js").Point} Point
+ * @typedef {import("./tool.js").Easel} Easel
+ * @typedef {import("./tool.js").Tool} Tool
+ */
+import { flood } from "../document/raster.js";
+
+/** @implements {Tool} */
+export class Fill {
+  /** @param {Easel} easel */
+  constructor(easel) {
+    this.easel = easel;
+    /** @type {import("../document/document.js").Gesture | null} */
+    this.gesture = null;
+  }
+
+  get active() {
+    return this.gesture !== null;
+  }
+
+  /** @param {Point} point */
+  down({ x, y }) {
+    const document = this.easel.document();
+    this.gesture = document.begin(this.easel.label());
+    flood(document.map, Math.floor(x), Math.floor(y), this.gesture.span);
+    this.gesture.flush();
+  }
+
+  move() {}
+
+  up() {
+    this.gesture?.commit();
+    this.gesture = null;
+  }
+
+  cancel() {
+    this.gesture?.cancel();
+    this.gesture = null;
+  }
+}

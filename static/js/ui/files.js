@@ -1,0 +1,48 @@
+/** Files in and out of the page: choose, drop, download. */
+
+/**
+ * @param {(file: File) => void} onDrop
+ */
+export function mountFiles(onDrop) {
+  addEventListener("dragover", (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    document.body.dataset.dropping = "";
+  });
+  addEventListener("dragleave", (event) => {
+    if (event.relatedTarget === null) delete document.body.dataset.dropping;
+  });
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    delete document.body.dataset.dropping;
+    const file = event.dataTransfer?.files[0];
+    if (file) onDrop(file);
+  });
+
+  return {
+    /** @returns {Promise<File | null>} null when nothing was chosen */
+    choose() {
+      const input = document.createElement("input");
+      input.type = "file";
+      input.accept = "image/png,.png";
+      return new Promise((resolve) => {
+        input.addEventListener("change", () => resolve(input.files?.[0] ?? null));
+        input.addEventListener("cancel", () => resolve(null));
+        input.click();
+      });
+    },
+
+    /**
+     * @param {Blob} file
+     * @param {string} name
+     */
+    download(file, name) {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(file);
+      link.download = name;
+      link.click();
+      // Some browsers read the address a moment after the click.
+      setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+    },
+  };
+}

@@ -1,0 +1,91 @@
+/**
+ * Keeps paintings in this browser: one record per document, a moment after each change. When the browser will not keep
+ * them, that is said once, with a way out.
+ *
+ * @typedef {import("../document/document.js").LabelDocument} LabelDocument
+ * @typedef {import("../document/document.js").Painting} Painting
+ * @typedef {{
+ *   id: string, updated: number, title: string, width: number, height: number, labels: Uint8Array,
+ *   labelSet: import("../document/labelset.js").LabelSet, seed: number, model: string | null, touched: boolean,
+ * }} PaintingRecord
+ * @typedef {"saving" | "saved" | "failed"} Saved
+ */
+import { debounced } from "../core/clock.js";
+
+const QUIET = 300;
+
+export class Keeper {
+  /**
+   * @param {import("../core/records.js").Records<PaintingRecord>} records
+   * @param {{onSaved: (saved: Saved) => void, onFailure: (error: unknown) => void}} ports
+   */
+  constructor(records, { onSaved, onFailure }) {
+    this.records = records;
+    this.onSaved = onSaved;
+    this.onFailure = onFailure;
+    this.failed = false;
+    /** @type {{document: LabelDocument, model: string | null} | null} */
+    this.waiting = null;
+    this.timer = debounced(() => this.#write(), QUIET);
+  }
+
+  /**
+   * @param {LabelDocument} document
+   * @param {string | null} model
+   */
+  keep(document, model) {
+    if (this.waiting && this.waiting.document !== document) this.flush();
+    this.waiting = { document, model };
+    if (!this.failed) this.onSaved("saving");
+    this.timer.ask();
+  }
+
+  /** Write now what waits; for when the page goes away. */
+  flush() {
+    this.timer.flush();
+  }
+
+  /** @param {string} id */
+  forget(id) {
+    if (this.waiting?.document.id === id) this.waiting = null;
+    this.records.remove(id).catch(() => {});
+  }
+
+  /** @returns {Promise<PaintingRecord[]>} the latest first */
+  all() {
+    return this.records.all();
+  }
+
+  async #write() {
+    const { waiting } = this;
+    this.waiting = null;
+    if (!waiting) return;
+    try {
+      await this.records.put(recordOf(waiting.document, waiting.model));
+      this.failed = false;
+      if (!this.waiting) this.onSaved("saved");
+    } catch (error) {
+      this.onSaved("failed");
+      if (!this.failed) this.onFailure(error);
+      this.failed = true;
+    }
+  }
+}
+
+/**
+ * @param {LabelDocument} document
+ * @param {string | null} model
+ * @returns {PaintingRecord}
+ */
+function recordOf({ id, title, map, labelSet, seed, touched }, model) {
+  const { width, height, data } = map;
+  return { id, updated: Date.now(), title, width, height, labels: data, labelSet, seed, model, touched };
+}
+
+/**
+ * @param {PaintingRecord} record
+ * @returns {Painting}
+ */
+export function paintingOf({ id, title, width, height, labels, labelSet, seed, touched }) {
+  return { id, title, map: { width, height, data: labels }, labelSet, seed, touched };
+}

@@ -1,0 +1,78 @@
+/**
+ * The palette: every label with its colour and its name, by group. One radio group for the keyboard: Tab reaches the
+ * chosen label, arrows move the choice.
+ *
+ * @typedef {import("./studio.js").Studio} Studio
+ */
+import { groupLabels } from "../document/labelset.js";
+import { make } from "./dom.js";
+
+/**
+ * @param {HTMLElement} host
+ * @param {Studio} studio
+ */
+export function mountPalette(host, studio) {
+  /** @type {Map<number, HTMLButtonElement>} */
+  const swatches = new Map();
+  /** @type {import("../document/labelset.js").LabelSet | null} */
+  let shown = null;
+
+  const build = () => {
+    const set = studio.document.labelSet;
+    if (set === shown) return;
+    shown = set;
+    swatches.clear();
+    host.replaceChildren(
+      ...groupLabels(set).map(({ group, labels }) =>
+        make(
+          "div",
+          { class: "group" },
+          make("h3", { class: "group-name" }, group),
+          make("div", { class: "swatches" }, ...labels.map(swatch)),
+        ),
+      ),
+    );
+  };
+
+  const swatch = (/** @type {import("../document/labelset.js").Label} */ { id, name, color }) => {
+    const chip = make("span", { class: "chip", "aria-hidden": "true" });
+    chip.style.backgroundColor = `rgb(${color.join(" ")})`;
+    const button = make(
+      "button",
+      { type: "button", class: "swatch", role: "radio", "data-label": String(id), title: name },
+      chip,
+      make("span", { class: "swatch-name" }, name),
+    );
+    button.addEventListener("click", () => choose(id));
+    swatches.set(id, button);
+    return button;
+  };
+
+  const choose = (/** @type {number} */ id) => {
+    studio.setLabel(id);
+    // Whoever chooses a label wants to paint with it.
+    if (studio.state.tool === "pick") studio.setTool(studio.lastTool);
+  };
+
+  host.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const ids = [...swatches.keys()];
+    const at = ids.indexOf(studio.state.label);
+    const next = ids[(at + step + ids.length) % ids.length];
+    choose(next);
+    swatches.get(next)?.focus();
+  });
+
+  studio.store.watch(["document", "label"], ({ document, label }) => {
+    if (!document) return;
+    build();
+    for (const [id, button] of swatches) {
+      const chosen = id === label;
+      button.setAttribute("aria-checked", String(chosen));
+      button.tabIndex = chosen ? 0 : -1;
+      if (chosen) button.scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
+  });
+}

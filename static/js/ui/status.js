@@ -1,0 +1,79 @@
+/**
+ * The status line: the connection, how far the photo is behind the hand, and whether the painting is kept.
+ *
+ * @typedef {import("./studio.js").Studio} Studio
+ * @typedef {{phase: string, why: string, retryIn: number}} Line
+ */
+import { byId } from "./dom.js";
+
+const SAVED = { saving: "Saving…", saved: "Saved in this browser", failed: "Not saved" };
+
+/** @param {Studio} studio */
+export function mountStatus(studio) {
+  const link = byId("link", HTMLElement);
+  const linkText = byId("link-text", HTMLElement);
+  const pace = byId("pace", HTMLElement);
+  const saved = byId("saved", HTMLElement);
+  const about = byId("about", HTMLElement);
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  let countdown;
+
+  studio.store.watch(["document", "model", "models"], ({ document, models, model }) => {
+    const painter = models.find(({ id }) => id === model);
+    const parts = [
+      document && `${document.map.width} × ${document.map.height}`,
+      painter?.name,
+      painter?.licence,
+    ];
+    about.textContent = parts.filter(Boolean).join(" · ");
+  });
+
+  /** @param {string} phase @param {string} text */
+  const showLink = (phase, text) => {
+    link.dataset.phase = phase;
+    if (linkText.textContent !== text) linkText.textContent = text;
+  };
+
+  return {
+    /** @param {Line} line */
+    line({ phase, why, retryIn }) {
+      clearInterval(countdown);
+      if (phase === "waiting") {
+        const until = Date.now() + retryIn;
+        const tick = () => {
+          const seconds = Math.max(1, Math.ceil((until - Date.now()) / 1000));
+          showLink(phase, `${why}. Keep painting; trying again in ${seconds} s`);
+        };
+        tick();
+        countdown = setInterval(tick, 1000);
+      } else if (phase === "ready") showLink(phase, "Connected");
+      else if (phase === "idle") showLink(phase, "Resting. Paint to wake the server");
+      else if (phase === "stopped") showLink(phase, why || "Not connected");
+      else showLink(phase, "Connecting…");
+    },
+    /** @param {{latency: number | null, render: number}} measured milliseconds */
+    pace({ latency, render }) {
+      if (latency !== null) {
+        pace.dataset.latency = String(Math.round(latency));
+        pace.replaceChildren(
+          strong(`${Math.round(latency)} ms`),
+          " stroke to photo · ",
+          strong(`${Math.round(render)} ms`),
+          " rendering",
+        );
+      }
+    },
+    /** @param {keyof typeof SAVED} state */
+    saved(state) {
+      saved.dataset.state = state;
+      saved.textContent = SAVED[state];
+    },
+  };
+}
+
+/** @param {string} text */
+function strong(text) {
+  const element = document.createElement("b");
+  element.textContent = text;
+  return element;
+}

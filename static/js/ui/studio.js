@@ -1,0 +1,317 @@
+/**
+ * The studio: the state of the page and everything that can be done in it. It paints, keeps and asks; how the network,
+ * the files and the dialogs do their part is behind its ports, so it can be followed without a browser.
+ *
+ * @typedef {import("../document/document.js").Painting} Painting
+ * @typedef {import("../document/labelset.js").LabelSet} LabelSet
+ * @typedef {import("../document/scene.js").Scene} Scene
+ * @typedef {import("../tools/tool.js").ToolName} ToolName
+ * @typedef {{
+ *   id: string, name: string, licence: string, native_size: number, max_side: number, max_pixels: number,
+ *   label_set: LabelSet,
+ * }} Model as the server tells it, as far as the studio cares
+ * @typedef {{
+ *   document: LabelDocument | null,
+ *   tool: ToolName,
+ *   label: number,
+ *   size: number,
+ *   models: Model[],
+ *   model: string | null,
+ *   seed: number,
+ *   canUndo: boolean,
+ *   canRedo: boolean,
+ * }} State
+ * @typedef {{what: string, why?: string, next?: string, tone?: "calm" | "error", key?: string, lasting?: boolean,
+ *   action?: {title: string, run: () => void}}} Notice
+ * @typedef {{
+ *   changed: (change: import("../document/document.js").Change) => void,
+ *   say: (notice: Notice) => void,
+ *   keep: (document: LabelDocument, model: string | null) => void,
+ *   forget: (id: string) => void,
+ *   fetchPicture: (wanted: {mask: Uint8Array, model: string, seed: number}) => Promise<Blob>,
+ *   shownPicture: () => Blob | null,
+ *   download: (file: Blob, name: string) => void,
+ *   chooseFile: () => Promise<File | null>,
+ *   showStart: () => void,
+ *   showHelp: () => void,
+ * }} Ports
+ */
+import { newId, newSeed } from "../core/ids.js";
+import { Store } from "../core/store.js";
+import { LabelDocument } from "../document/document.js";
+import { exportMap, fitMap, importMap } from "../document/exchange.js";
+import { createMap } from "../document/labelmap.js";
+import { labelById, labelByMeaning, sameSet } from "../document/labelset.js";
+import { drawScene } from "../document/scene.js";
+import { Hand } from "../tools/hand.js";
+
+const FIRST_SEED = 7;
+
+/** The brush may cover half of the shorter side. @param {State} state */
+export function maxSize({ document }) {
+  return document ? Math.max(8, Math.floor(Math.min(document.map.width, document.map.height) / 2)) : 128;
+}
+
+export class Studio {
+  /** @param {Ports} ports */
+  constructor(ports) {
+    this.ports = ports;
+    /** @type {Store<State>} */
+    this.store = new Store(
+      /** @type {State} */ ({
+        document: null,
+        tool: "brush",
+        label: 0,
+        size: 24,
+        models: [],
+        model: null,
+        seed: FIRST_SEED,
+        canUndo: false,
+        canRedo: false,
+      }),
+    );
+    /** The tool to go back to after picking. @type {ToolName} */
+    this.lastTool = "brush";
+    this.unlisten = () => {};
+    this.hand = new Hand({
+      document: () => this.document,
+      label: () => this.state.label,
+      size: () => this.state.size,
+      setLabel: (id) => this.setLabel(id),
+      picked: () => this.#picked(),
+    });
+  }
+
+  get state() {
+    return this.store.state;
+  }
+
+  /** @returns {LabelDocument} */
+  get document() {
+    const { document } = this.state;
+    if (!document) throw new Error("there is no painting yet");
+    return document;
+  }
+
+  /** @returns {Model} the model that paints */
+  get model() {
+    const { models, model } = this.state;
+    const found = models.find(({ id }) => id === model) ?? models[0];
+    if (!found) throw new Error("no model is known yet");
+    return found;
+  }
+
+  /** @param {Model[]} models the first is the default */
+  setModels(models) {
+    const { model } = this.state;
+    const known = models.some(({ id }) => id === model);
+    this.store.set({ models, model: known ? model : (models[0]?.id ?? null) });
+  }
+
+  /** @param {string} id */
+  setModel(id) {
+    this.store.set({ model: id });
+    if (this.state.document) this.ports.keep(this.document, id);
+  }
+
+  /** @param {ToolName} tool */
+  setTool(tool) {
+    if (tool !== "pick") this.lastTool = tool;
+    this.store.set({ tool });
+  }
+
+  #picked() {
+    if (this.state.tool === "pick") this.setTool(this.lastTool);
+  }
+
+  /** @param {number} id */
+  setLabel(id) {
+    if (labelById(this.document.labelSet, id)) this.store.set({ label: id });
+  }
+
+  /** @param {number} size brush diameter in map pixels */
+  setSize(size) {
+    this.store.set({ size: Math.min(maxSize(this.state), Math.max(1, Math.round(size))) });
+  }
+
+  /** Steps that feel even: about a seventh, at least a pixel. @param {1 | -1} direction */
+  stepSize(direction) {
+    const { size } = this.state;
+    const scaled = size * 1.15 ** direction;
+    this.setSize(direction > 0 ? Math.max(size + 1, scaled) : Math.min(size - 1, scaled));
+  }
+
+  undo() {
+    this.document.undo();
+  }
+
+  redo() {
+    this.document.redo();
+  }
+
+  clear() {
+    const { document } = this;
+    const gesture = document.begin(labelByMeaning(document.labelSet, "sky").id);
+    for (let y = 0; y < document.map.height; y++) gesture.span(y, 0, document.map.width);
+    gesture.commit();
+  }
+
+  rollLight() {
+    this.document.setSeed(newSeed(this.document.seed));
+  }
+
+  /**
+   * Paint on this one from now on.
+   *
+   * @param {LabelDocument} document
+   */
+  adopt(document) {
+    this.hand.cancel();
+    const before = this.state.document;
+    // What no hand has touched is not worth keeping.
+    if (before && before !== document && !before.touched) this.ports.forget(before.id);
+    const { label } = this.state;
+    const fits = before && sameSet(before.labelSet, document.labelSet);
+    this.store.set({
+      document,
+      label: fits ? label : labelByMeaning(document.labelSet, "mountain").id,
+      seed: document.seed,
+      canUndo: document.history.canUndo,
+      canRedo: document.history.canRedo,
+    });
+    this.setSize(before ? this.state.size : Math.min(document.map.width, document.map.height) / 10);
+    this.unlisten();
+    this.unlisten = document.listen((change) => {
+      this.store.set({
+        seed: document.seed,
+        canUndo: document.history.canUndo,
+        canRedo: document.history.canRedo,
+      });
+      this.ports.changed(change);
+      if (change.settled) this.ports.keep(document, this.state.model);
+    });
+    this.ports.keep(document, this.state.model);
+  }
+
+  /**
+   * @param {Painting} painting
+   * @param {string} [said] what to tell; nothing for the first painting of a visit
+   */
+  #start(painting, said) {
+    const before = this.state.document;
+    this.adopt(new LabelDocument(painting));
+    if (!before || !said) return;
+    this.ports.say({
+      what: said,
+      key: "new",
+      action: { title: "Back to the one before", run: () => this.adopt(before) },
+    });
+  }
+
+  /** @param {Scene} scene */
+  startScene(scene) {
+    const { label_set: labelSet, native_size: size } = this.model;
+    const map = drawScene(scene, size, size, labelSet);
+    const seed = scene.light ?? FIRST_SEED;
+    this.#start({ id: newId(), title: scene.title, map, labelSet, seed }, `${scene.title} is on the easel.`);
+  }
+
+  startBlank() {
+    const { label_set: labelSet, native_size: size } = this.model;
+    const map = createMap(size, size, labelByMeaning(labelSet, "sky").id);
+    this.#start(
+      { id: newId(), title: "Painting", map, labelSet, seed: FIRST_SEED },
+      "A clear sky is on the easel.",
+    );
+  }
+
+  /** @param {Painting} painting one that was kept */
+  startKept(painting) {
+    this.#start(painting, `${painting.title} is back on the easel.`);
+  }
+
+  /** @param {File | null} [given] a file that was dropped; asks for one otherwise */
+  async importMap(given) {
+    const file = given ?? (await this.ports.chooseFile());
+    if (!file) return;
+    const { label_set: labelSet, max_side: maxSide, max_pixels: maxPixels } = this.model;
+    try {
+      const read = await importMap(new Uint8Array(await file.arrayBuffer()), labelSet);
+      const map = fitMap(read, { maxSide, maxPixels });
+      const title = file.name.replace(/\.[^.]*$/, "").replace(/[-_ ]labels$/, "") || "Painting";
+      const scaled = map === read ? "" : ` It was larger than the model can paint and is now ${sizeOf(map)}.`;
+      this.#start(
+        { id: newId(), title, map, labelSet, seed: FIRST_SEED, touched: true },
+        `${title} is open.${scaled}`,
+      );
+    } catch (error) {
+      this.ports.say(noticeOf(error, "The label map could not be opened."));
+    }
+  }
+
+  async downloadMap() {
+    const { map, labelSet, title } = this.document;
+    const bytes = /** @type {Uint8Array<ArrayBuffer>} */ (await exportMap(map, labelSet));
+    this.ports.download(new Blob([bytes], { type: "image/png" }), `${fileName(title)}-labels.png`);
+  }
+
+  async downloadPhoto() {
+    const { map, labelSet, title, seed } = this.document;
+    try {
+      const mask = await exportMap(map, labelSet);
+      const photo = await this.ports.fetchPicture({ mask, model: this.model.id, seed });
+      this.ports.download(photo, `${fileName(title)}.png`);
+    } catch (error) {
+      this.#downloadShown(title, error);
+    }
+  }
+
+  /**
+   * The server cannot give the exact picture now: better the one on the screen than none.
+   *
+   * @param {string} title
+   * @param {unknown} error
+   */
+  #downloadShown(title, error) {
+    const shown = this.ports.shownPicture();
+    if (!shown) {
+      this.ports.say(noticeOf(error, "There is no photo to download yet."));
+      return;
+    }
+    this.ports.download(
+      shown,
+      `${fileName(title)}.${shown.type === "image/jpeg" ? "jpg" : shown.type.slice(6)}`,
+    );
+    this.ports.say({
+      what: "Saved the photo as it was last shown.",
+      why: `The exact picture could not be fetched: ${noticeOf(error, "").what}`,
+      key: "download",
+    });
+  }
+}
+
+/**
+ * @param {unknown} error anything thrown; what carries what / why / next keeps them
+ * @param {string} what when it says nothing useful
+ * @returns {Notice}
+ */
+export function noticeOf(error, what) {
+  const known = /** @type {{what?: string, why?: string, next?: string, message?: string}} */ (error);
+  if (known.what) return { what: known.what, why: known.why, next: known.next, tone: "error" };
+  return { what, why: known.message, tone: "error" };
+}
+
+/** @param {string} title */
+function fileName(title) {
+  return (
+    title
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}]+/gu, "-")
+      .replace(/^-|-$/g, "") || "painting"
+  );
+}
+
+/** @param {{width: number, height: number}} map */
+function sizeOf({ width, height }) {
+  return `${width} × ${height}`;
+}
