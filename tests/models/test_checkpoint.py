@@ -1,0 +1,179 @@
+"""Checkpoints: what is written comes back; what is wrong, cut short or hostile is a clear error."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from models.checkpoint import SPEC_KEY, CheckpointError, load, parameter_count, read_spec, save
+from models.spec import ModelSpec, SpecError
+from tests.tiny import tiny_networks, tiny_spec, write_tiny_model
+
+
+def test_a_model_comes_back_as_it_was(tmp_path: Path) -> None:
+    generator, encoder = tiny_networks()
+    path = write_tiny_model(tmp_path)
+    model = load(path)
+    assert model.spec == tiny_spec() == read_spec(path)
+    for network, loaded in ((generator, model.generator), (encoder, model.encoder)):
+        for (name, value), found in zip(
+            network.state_dict().items(), loaded.state_dict().values(), strict=True
+        ):
+            torch.testing.assert_close(found, value, atol=1e-3, rtol=1e-3, msg=name)
+    assert not model.generator.training
+    assert parameter_count(path) == sum(
+        value.numel() for network in (generator, encoder) for value in network.state_dict().values()
+    )
+
+
+def test_only_convolution_weights_are_halved(tmp_path: Path) -> None:
+    tensors = load_file(write_tiny_model(tmp_path))
+    halved = {name for name, value in tensors.items() if value.dtype == torch.float16}
+    assert "generator.blocks.0.conv_0.weight" in halved
+    assert all(name.endswith(".weight") and tensors[name].ndim == 4 for name in halved)
+    for name in (
+        "generator.blocks.0.norm_0.style.weight",
+        "generator.blocks.0.conv_0.bias",
+        "generator.prior_scale",
+    ):
+        assert tensors[name].dtype == torch.float32
+
+
+def test_a_file_appears_whole_and_readable_by_all(tmp_path: Path) -> None:
+    path = write_tiny_model(tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+    assert path.stat().st_mode & 0o444 == 0o444
+
+
+def rewritten(path: Path, spec: str | None = None, **changes: Any) -> Path:
+    """The file with another spec text or other tensors (None drops one)."""
+    tensors = load_file(path)
+    metadata = {SPEC_KEY: read_spec(path).to_json() if spec is None else spec}
+    for name, value in changes.items():
+        key = name.replace("__", ".")
+        if value is None:
+            del tensors[key]
+        else:
+            tensors[key] = value
+    save_file(tensors, path, metadata=metadata)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"generator__fc__bias": None}, ["generator.fc.bias", "missing"]),
+        ({"generator__extra": torch.zeros(1)}, ["generator.extra", "unexpected"]),
+        ({"generator__fc__bias": torch.zeros(5)}, ["generator.fc.bias", "[5]", "[12]"]),
+        ({"generator__fc__bias": torch.full((12,), float("nan"))}, ["generator.fc.bias", "NaN"]),
+        ({"generator__fc__bias": torch.zeros(12, dtype=torch.int64)}, ["generator.fc.bias", "int64"]),
+        ({"generator__fc__bias": torch.zeros(12, dtype=torch.float64)}, ["F64"]),
+    ],
+)
+def test_tensors_that_do_not_fit_are_named(tmp_path: Path, changes: dict[str, Any], words: list[str]) -> None:
+    path = rewritten(write_tiny_model(tmp_path), **changes)
+    with pytest.raises(CheckpointError) as caught:
+        load(path)
+    for word in [*words, str(path)]:
+        assert word in str(caught.value)
+    assert caught.value.what
+    assert caught.value.why
+    assert caught.value.next
+
+
+def document(**changes: Any) -> str:
+    return json.dumps(json.loads(tiny_spec().to_json()) | changes)
+
+
+@pytest.mark.parametrize(
+    ("spec", "word"),
+    [
+        ("{", "not JSON"),
+        ("[]", "not a JSON object"),
+        ("[" * 100_000, "not JSON"),
+        (document(format="scenebrush.model.v9"), "format"),
+        (document(architecture="dalle"), "architecture"),
+        (document(stride="4"), "stride"),
+        (document(stride=8), "stride"),
+        (document(style_dim=True), "style_dim"),
+        (document(style_dim=10**9), "style_dim"),
+        (document(id="../../etc"), "id"),
+        (document(labels={"name": "x", "labels": [{"id": 300, "name": "a"}]}), "labels"),
+        (document(labels=[]), "labels"),
+        (document(options={"widths": [12, 8, 10**9], "hidden": 6, "noise_channels": 2}), "widths"),
+        (document(options={"widths": [], "hidden": 6, "noise_channels": 2}), "widths"),
+        (document(options={}), "widths"),
+    ],
+)
+def test_a_wrong_spec_is_a_clear_error(tmp_path: Path, spec: str, word: str) -> None:
+    path = rewritten(write_tiny_model(tmp_path), spec)
+    with pytest.raises(CheckpointError, match=word):
+        load(path)
+
+
+def test_huge_claims_take_no_memory(tmp_path: Path) -> None:
+    """A small file that claims a giant network is refused by its shapes, before anything is allocated."""
+    options = {"widths": [4096] * 9, "hidden": 1024, "noise_channels": 15, "encoder_widths": [4096] * 7}
+    path = rewritten(write_tiny_model(tmp_path), document(options=options, stride=256))
+    with pytest.raises(CheckpointError, match="tensor"):
+        load(path)
+
+
+def test_other_files_are_clear_errors(tmp_path: Path) -> None:
+    cases = {
+        "missing": None,
+        "empty": b"",
+        "text": b"hello" * 100,
+        "cut": write_tiny_model(tmp_path).read_bytes()[:-9],
+    }
+    for name, data in cases.items():
+        path = tmp_path / name
+        if data is not None:
+            path.write_bytes(data)
+        with pytest.raises(CheckpointError, match=str(path)):
+            read_spec(path)
+    plain = tmp_path / "plain.safetensors"
+    save_file({"a": torch.zeros(1)}, plain)
+    with pytest.raises(CheckpointError, match="without a Scenebrush spec"):
+        read_spec(plain)
+    with pytest.raises(CheckpointError):
+        read_spec(tmp_path)  # a folder
+
+
+@pytest.fixture(scope="module")
+def model_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return write_tiny_model(tmp_path_factory.mktemp("model")).read_bytes()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_files_never_crash(tmp_path: Path, model_bytes: bytes, data: st.DataObject) -> None:
+    header = int.from_bytes(model_bytes[:8], "little") + 8
+    damaged = bytearray(model_bytes)
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, header - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path / "damaged.safetensors"
+    path.write_bytes(damaged)
+    with suppress(CheckpointError):  # any other exception fails the test
+        load(path)
+
+
+def test_spec_bounds() -> None:
+    with pytest.raises(SpecError, match="native_size"):
+        replace(tiny_spec(), native_size=0)
+    assert ModelSpec.from_json(tiny_spec().to_json()) == tiny_spec()
+
+
+def test_saving_over_a_model_replaces_it(tmp_path: Path) -> None:
+    path = write_tiny_model(tmp_path)
+    save(path, replace(tiny_spec(), name="Second"), *tiny_networks(1))
+    assert read_spec(path).name == "Second"

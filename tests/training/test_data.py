@@ -1,0 +1,130 @@
+"""Reading pairs and cutting batches from them."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from training.data import DataError, random_batch, read_pairs, smoothed, split_of, to_float
+
+
+def test_splits_follow_the_seed() -> None:
+    assert [split_of(name) for name in ("100000", "100001", "100002", "100020", "hut")] == [
+        "test",
+        "validation",
+        "train",
+        "test",
+        "train",
+    ]
+
+
+def test_the_example_pairs(source: Path) -> None:
+    pairs = read_pairs(source)
+    assert len(pairs) == 32
+    assert {split: len(read_pairs(source, split)) for split in ("train", "validation", "test")} == {
+        "train": 24,
+        "validation": 4,
+        "test": 4,
+    }
+    for pair in pairs:
+        assert pair.image.shape == (256, 256, 3)
+        assert pair.labels.shape == (256, 256)
+        assert pair.labels.min() >= 1
+        assert pair.labels.max() <= 16
+        assert pair.meta["seed"] == int(pair.name)
+
+
+def test_shards_read_like_folders(source: Path, tmp_path: Path) -> None:
+    names = [pair.name for pair in read_pairs(source)]
+    for i, part in enumerate((names[:20], names[20:])):
+        with tarfile.open(tmp_path / f"shard-{i}.tar", "w") as archive:
+            archive.add(source / "meta.jsonl", f"meta-{i}.jsonl")
+            for name in part:
+                archive.add(source / "images" / f"{name}.jpg", f"images/{name}.jpg")
+                archive.add(source / "labels" / f"{name}.png", f"labels/{name}.png")
+    for one, other in zip(read_pairs(source, "train", 5), read_pairs(tmp_path, "train", 5), strict=True):
+        assert (one.name, one.meta) == (other.name, other.meta)
+        assert np.array_equal(one.image, other.image)
+        assert np.array_equal(one.labels, other.labels)
+
+
+def write_pair(folder: Path, image: bytes, labels: bytes) -> Path:
+    for kind, data in (("images", image), ("labels", labels)):
+        (folder / kind).mkdir()
+        (folder / kind / "1.png").write_bytes(data)
+    return folder
+
+
+def png(mode: str, size: tuple[int, int]) -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, size).save(buffer, "png")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("image", "labels", "words"),
+    [
+        (png("RGB", (8, 8)), png("RGB", (8, 8)), "mode RGB"),
+        (png("RGB", (8, 8)), png("L", (8, 9)), "8×8, map 8×9"),
+        (b"no picture", png("L", (8, 8)), "cannot be decoded"),
+    ],
+)
+def test_pairs_that_do_not_fit_are_named(tmp_path: Path, image: bytes, labels: bytes, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        read_pairs(write_pair(tmp_path, image, labels))
+
+
+def test_no_source_and_no_pairs(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no folder"):
+        read_pairs(tmp_path / "x")
+    with pytest.raises(DataError, match="no test pairs"):
+        read_pairs(tmp_path, "test")
+    (tmp_path / "a.tar").write_bytes(b"not a tar file" * 100)
+    with pytest.raises(DataError, match="not a readable tar"):
+        read_pairs(tmp_path)
+
+
+def test_a_batch_is_a_function_of_its_generator(source: Path) -> None:
+    pairs = read_pairs(source, limit=8)
+    one, same, other = (
+        random_batch(pairs, 4, 96, np.random.default_rng(seed), 0.5, 0.5) for seed in (1, 1, 2)
+    )
+    assert torch.equal(one.real, same.real)
+    assert torch.equal(one.given, same.given)
+    assert not torch.equal(one.real, other.real)
+    assert one.real.shape == (4, 3, 96, 96)
+    assert one.whole.shape == (4, 3, 256, 256)
+    assert one.labels.shape == one.given.shape == (4, 96, 96)
+
+
+def test_crops_show_the_same_place_in_photo_and_map(source: Path) -> None:
+    pairs = read_pairs(source, limit=8)
+    batch = random_batch(pairs, 8, 64, np.random.default_rng(5), 0.0, 0.0)
+    assert torch.equal(batch.labels, batch.given)
+    places = 0
+    for real, labels in zip(batch.real, batch.labels, strict=True):
+        for pair in pairs:
+            for image, ids in ((pair.image, pair.labels), (pair.image[:, ::-1], pair.labels[:, ::-1])):
+                whole = to_float(image)
+                rows, columns = torch.nonzero((whole[:, :193, :193] == real[:, :1, :1]).all(0), as_tuple=True)
+                for y, x in zip(rows.tolist(), columns.tolist(), strict=True):
+                    if torch.equal(whole[:, y : y + 64, x : x + 64], real):
+                        assert np.array_equal(ids[y : y + 64, x : x + 64], labels.numpy())
+                        places += 1
+    assert places >= 8
+
+
+def test_smoothing_keeps_regions_and_drops_details() -> None:
+    labels = torch.ones(40, 40, dtype=torch.int64)
+    labels[:, 20:] = 5
+    labels[10, 10] = 9
+    smooth = smoothed(labels, 3)
+    assert set(smooth.unique().tolist()) == {1, 5}
+    assert torch.equal(smooth[:, :16], torch.ones(40, 16, dtype=torch.int64))
+    assert torch.equal(smooth[:, 24:], torch.full((40, 16), 5))
