@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from models.labels import load_label_set
 from training.data import Pair, read_pairs
+from training.export import export
 from training.loop import Run
 from training.recipe import Recipe
 from training.sheet import contact_sheet
@@ -47,7 +49,7 @@ def train(
         save_every, sheet_every: pictures between saved states and between contact sheets.
 
     Returns:
-        The run's folder.
+        The finished model, `out/NAME.safetensors`, NAME the run's folder's.
 
     Raises:
         DataError, TrainingError, ValueError: with a message for a person.
@@ -74,7 +76,16 @@ def train(
             console.print(f"continued after {run.seen} pictures")
         bar = progress.add_task("painter", total=recipe.pictures, completed=run.seen, note="")
         _train_painter(run, progress, bar, shown, save_every, sheet_every)
-    return out
+    name = model_id(out)
+    path = out / f"{name}.safetensors"
+    export(run, path, name, out.name, "not stated", {"data": f"{len(pairs)} pairs from {data.name}"})
+    console.print(f"model written to {path}")
+    return path
+
+
+def model_id(folder: Path) -> str:
+    """A model id from a folder's name: lower case, everything that an id may not hold turned into '-'."""
+    return re.sub(r"[^a-z0-9._-]+", "-", folder.resolve().name.lower()).strip("-._")[:64] or "model"
 
 
 def _train_painter(

@@ -1,20 +1,27 @@
-"""Contact sheets: what a model makes of the first pictures of a split, beside the truth."""
+"""Contact sheets: what a model makes of the first pictures of a split, beside the truth.
+
+python -m training.sheet MODEL DATA OUT.jpg [--split test] [--count 24]
+"""
 
 from __future__ import annotations
 
+import argparse
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
+from models.checkpoint import load
 from models.encoder import StyleEncoder
 from models.generator import StyledSpadeGenerator
 from models.labels import LabelSet
 from models.noise import style_from_seed
 from models.spade import StyleField
-from training.data import Pair, to_float
+from training.data import Pair, read_pairs, to_float
 
 
 def to_bytes(picture: Tensor) -> np.ndarray:
@@ -75,3 +82,25 @@ def _cell(
     painted = [paint(generator, pair.labels, own[0].float())]
     painted += [paint(generator, pair.labels, code, seed) for seed, code in zip(seeds, drawn, strict=True)]
     return np.concatenate([colored(pair.labels, label_set), pair.image, *painted], axis=1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="label map, photo, the photo's own style, seeds' styles")
+    parser.add_argument("model", type=Path, help="a .safetensors file")
+    parser.add_argument("data", type=Path, help="folder of images/ and labels/, or of .tar shards")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--split", choices=["train", "validation", "test"], default="test")
+    parser.add_argument("--count", type=int, default=24, help="the first so many pictures, never chosen")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--across", type=int, default=3)
+    arguments = parser.parse_args()
+    model = load(arguments.model)
+    pairs = read_pairs(arguments.data, arguments.split, arguments.count)
+    sheet = contact_sheet(
+        model.generator, model.encoder, pairs, model.spec.labels, arguments.seeds, arguments.across
+    )
+    Image.fromarray(sheet).save(arguments.out, quality=88)
+
+
+if __name__ == "__main__":
+    main()

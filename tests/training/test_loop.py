@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from engine import Library
 from models.checkpoint import load
 from models.labels import load_label_set
-from training.cli import train
+from training.cli import model_id, train
 from training.data import read_pairs
 from training.export import codes_of, export
 from training.loop import Run, TrainingError
@@ -100,7 +100,8 @@ def test_the_command_trains_and_continues(tmp_path: Path, recipe: Recipe, source
     train(source, folder, replace(recipe, pictures=4), **arguments)  # type: ignore[arg-type]
     assert (folder / "state.pt").exists()
     assert [path.name for path in (folder / "sheets").iterdir()] == ["0000004.png"]
-    train(source, folder, replace(recipe, pictures=8), **arguments)  # type: ignore[arg-type]
+    path = train(source, folder, replace(recipe, pictures=8), **arguments)  # type: ignore[arg-type]
+    assert load(path).spec.id == "run"
     assert {path.name for path in (folder / "sheets").iterdir()} == {"0000004.png", "0000008.png"}
 
 
@@ -128,3 +129,8 @@ def test_recipe_schedule() -> None:
     assert recipe.low_frequency_at(1000) == 2
     with pytest.raises(ValueError, match="colour"):
         recipe.with_overrides(colour=1)
+
+
+def test_a_models_id_comes_from_the_folder() -> None:
+    assert model_id(Path("/x/My Run!")) == "my-run"
+    assert model_id(Path("/x/äöü")) == "model"
