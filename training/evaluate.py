@@ -67,7 +67,7 @@ def reading(matrix: np.ndarray, labels: LabelSet) -> Reading:
 def read_pictures(
     segmenter: UNet, pairs: Sequence[Pair], picture: Callable[[Pair], Tensor], labels: LabelSet
 ) -> Reading:
-    """Let the segmenter read `picture(pair)`, float (3, H, W) in [−1, 1], and hold it against the pair's map."""
+    """Let the segmenter read `picture(pair)`, float (3, H, W) in [−1, 1], hold it against the pair's map."""
     matrix = np.zeros((labels.channels, labels.channels), np.int64)
     for pair in pairs:
         scores = segmenter(picture(pair).unsqueeze(0))
