@@ -8,7 +8,6 @@ import sys
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 
 import structlog
 from fastapi import FastAPI
@@ -16,14 +15,16 @@ from starlette.middleware.cors import CORSMiddleware
 
 from engine import Library
 from server import errors
+from server.limits import Limits
 from server.metrics import Metrics
 from server.middleware import BodyLimit, HostGuard, OriginGuard, RequestContext
 from server.rendering import Rendered, RenderRequest
 from server.resources import find_page
 from server.routes import docs, generate, health, live, models, studio
 from server.scheduler import Turn
-from server.services import Services
+from server.services import Services, open_library
 from server.settings import Settings, refuse_several_workers
+from server.version import scenebrush_version
 from server.worker import DeviceWorker
 
 log = structlog.get_logger(__name__)
@@ -55,26 +56,7 @@ def create_app(settings: Settings, library: Library) -> FastAPI:
 def app_from_environment() -> FastAPI:
     """For `uvicorn --factory server.app:app_from_environment`; settings come from the environment alone."""
     settings = Settings()
-    return create_app(settings, library_of(settings))
-
-
-def library_of(settings: Settings) -> Library:
-    """The models that the settings name."""
-    return Library.builtin(
-        device=settings.device,
-        precision=settings.precision,
-        threads=settings.threads,
-        extra_directory=settings.models_dir,
-        default=settings.default_model,
-    )
-
-
-def scenebrush_version() -> str:
-    """The installed version, or "dev" in a checkout that is not installed."""
-    try:
-        return version("scenebrush")
-    except PackageNotFoundError:
-        return "dev"
+    return create_app(settings, open_library(settings))
 
 
 def _services(settings: Settings, library: Library) -> Services:
@@ -93,6 +75,7 @@ def _services(settings: Settings, library: Library) -> Services:
     metrics.watch("scenebrush_documents", "Live documents kept on the device.", lambda: worker.documents)
     return Services(
         settings=settings,
+        limits=Limits(settings.max_side, settings.max_pixels),
         library=library,
         worker=worker,
         metrics=metrics,
@@ -126,6 +109,8 @@ async def _warm_up(services: Services) -> None:
         log.exception("the model did not load")
         return
     library = services.library
+    for problem in library.problems:
+        log.warning("a model file was passed over", problem=problem)
     log.info("ready", model=library.default_id, device=library.device_name, precision=library.precision)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Final, Literal
 
 import numpy as np
@@ -24,6 +25,13 @@ MEDIA_TYPES: Final[dict[PictureFormat, str]] = {
     "jpeg": "image/jpeg",
     "webp": "image/webp",
     "png": "image/png",
+}
+
+_ENDINGS: Final[dict[str, PictureFormat]] = {
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+    ".png": "png",
 }
 
 _SAVE_AS: Final = (
@@ -249,6 +257,11 @@ def encode_picture(picture: Pixels, format: PictureFormat, quality: int, *, fast
     else:
         image.save(out, "WEBP", quality=quality, method=0 if fast else 4)
     return out.getvalue()
+
+
+def format_of_name(name: str) -> PictureFormat | None:
+    """The format that a file name's ending stands for."""
+    return _ENDINGS.get(PurePath(name).suffix.lower())
 
 
 def encode_map(ids: Map, labels: LabelSet) -> bytes:

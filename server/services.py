@@ -12,9 +12,9 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from engine import Library
+from server.limits import Limits
 from server.metrics import Metrics
 from server.resources import Page
-from server.session import Limits
 from server.settings import Settings
 from server.worker import DeviceWorker
 
@@ -30,16 +30,13 @@ class Services:
     """One app's settings, models, device worker, and the small pool that reads and writes picture files."""
 
     settings: Settings
+    limits: Limits
     library: Library
     worker: DeviceWorker
     metrics: Metrics
     page: Page
     codec_pool: ThreadPoolExecutor
     painters: set[LivePainter]
-
-    @property
-    def limits(self) -> Limits:
-        return Limits(self.settings.max_side, self.settings.max_pixels)
 
     async def in_codec_pool(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run picture reading or writing off the event loop; both let go of Python's lock."""
@@ -51,6 +48,17 @@ class Services:
         """Take no more work and tell live painters to come back; requests under way finish."""
         self.worker.draining = True
         await asyncio.gather(*(painter.say_bye() for painter in list(self.painters)))
+
+
+def open_library(settings: Settings) -> Library:
+    """The models that the settings name. Raises EngineError."""
+    return Library.builtin(
+        device=settings.device,
+        precision=settings.precision,
+        threads=settings.threads,
+        extra_directory=settings.models_dir,
+        default=settings.default_model,
+    )
 
 
 def services(connection: HTTPConnection) -> Services:

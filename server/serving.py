@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
-import socket as sockets
+import socket
+from collections.abc import Callable
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
 from server.services import Services
 from server.settings import Settings
 
+log = structlog.get_logger(__name__)
+
 
 class DrainingServer(uvicorn.Server):
     """On SIGTERM or Ctrl+C, live painters hear `bye` before their sockets close; then uvicorn's own shutdown
     waits for requests under way."""
 
-    def __init__(self, config: uvicorn.Config, services: Services) -> None:
+    def __init__(
+        self, config: uvicorn.Config, services: Services, on_started: Callable[[str], None] | None
+    ) -> None:
         super().__init__(config)
         self._services = services
+        self._on_started = on_started
 
-    async def shutdown(self, sockets: list[sockets.socket] | None = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            log.info("listening", url=self.url)
+            if self._on_started is not None:
+                self._on_started(self.url)
+
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds the studio."""
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+        return f"http://{name}:{port}{self._services.settings.root_path}"
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._services.drain()
         await super().shutdown(sockets)
 
 
-def make_server(app: FastAPI, settings: Settings) -> DrainingServer:
+def make_server(
+    app: FastAPI, settings: Settings, on_started: Callable[[str], None] | None = None
+) -> DrainingServer:
     """A server that has not started; `run()` blocks until it is told to stop."""
     config = uvicorn.Config(
         app,
@@ -41,4 +64,4 @@ def make_server(app: FastAPI, settings: Settings) -> DrainingServer:
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
     )
-    return DrainingServer(config, app.state.services)
+    return DrainingServer(config, app.state.services, on_started)

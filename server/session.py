@@ -16,6 +16,7 @@ from engine import EngineError
 from models.labels import LabelSet
 from server import protocol
 from server.errors import Problem, problem_of
+from server.limits import Limits
 from server.maps import Map, check_ids
 from server.protocol import LabelsHeader, Open, PictureFormat, Style
 from server.rendering import Document, Patch, RenderRequest
@@ -36,26 +37,6 @@ class Models(Protocol):
     """Where a session looks models up (engine.Library has it)."""
 
     def spec(self, model_id: str | None, /) -> Spec: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Largest canvas."""
-
-    max_side: int
-    max_pixels: int
-
-    def check(self, width: int, height: int) -> None:
-        """Raise Problem if a picture of that size is too large."""
-        if max(width, height) > self.max_side or width * height > self.max_pixels:
-            raise Problem(
-                422,
-                "picture-too-large",
-                "The picture is too large",
-                f"{width}×{height} pixels were asked for; this server paints at most {self.max_side} on a "
-                f"side and {self.max_pixels} in all.",
-                "Ask for a smaller width and height.",
-            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import secrets
 import time
 from collections.abc import Awaitable
 from typing import Any, Final, TypeVar
@@ -12,12 +11,11 @@ from typing import Any, Final, TypeVar
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from engine import MAX_SEED
 from server.bodies import read_generate
 from server.codecs import MEDIA_TYPES, decode_map, encode_picture
-from server.maps import Map, resize_nearest
 from server.negotiation import Answer, choose_answer
-from server.rendering import Patch, Rendered, RenderRequest
+from server.rendering import Rendered, RenderRequest
+from server.requests import render_request
 from server.schemas import Generated, GenerateJson, GenerateRequest, problem_responses
 from server.services import Services, ServicesOf
 from server.worker import Place
@@ -81,17 +79,7 @@ async def _paint(
     started = time.perf_counter()
     spec = services.library.spec(fields.model)
     labels = await services.in_codec_pool(decode_map, mask, spec.labels, services.settings.max_map_pixels)
-    width, height = _size(fields, labels)
-    services.limits.check(width, height)
-    seed = fields.seed if fields.seed is not None else secrets.randbelow(MAX_SEED + 1)
-    request = RenderRequest(
-        model=spec.id,
-        width=width,
-        height=height,
-        seed=seed,
-        style=None if fields.style is None else tuple(fields.style),
-        changes=(Patch(0, 0, resize_nearest(labels, width, height)),),
-    )
+    request = render_request(spec.id, fields, labels, services.limits)
     decoded = time.perf_counter()
     rendered, waited = await services.worker.render(place, request)
     encoding = time.perf_counter()
@@ -104,7 +92,7 @@ async def _paint(
         "encode": time.perf_counter() - encoding,
     }
     response = _respond(request, rendered, picture, answer)
-    response.headers["X-Seed"] = str(seed)
+    response.headers["X-Seed"] = str(request.seed)
     response.headers["X-Model"] = spec.id
     response.headers["Server-Timing"] = ", ".join(f"{k};dur={v * 1000:.1f}" for k, v in steps.items())
     response.headers["Vary"] = "Accept"
@@ -126,19 +114,6 @@ def _respond(request: RenderRequest, rendered: Rendered, picture: bytes, answer:
         style=list(rendered.style),
     )
     return JSONResponse(generated.model_dump())
-
-
-def _size(fields: GenerateRequest, labels: Map) -> tuple[int, int]:
-    """The picture's width and height; one that is not given follows from the map's shape."""
-    map_height, map_width = labels.shape
-    width, height = fields.width, fields.height
-    if width is None and height is None:
-        return map_width, map_height
-    if width is None:
-        return max(1, round(map_width * (height or 1) / map_height)), height or 1
-    if height is None:
-        return width, max(1, round(map_height * width / map_width))
-    return width, height
 
 
 async def _unless_gone(request: Request, work: Awaitable[T]) -> T | None:

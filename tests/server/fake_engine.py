@@ -92,6 +92,7 @@ class FakeLibrary:
     calls: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     device_name: str = "cpu"
     precision: str = "fp32"
+    problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.gate.set()

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from server import protocol
+from server.limits import Limits
 from server.protocol import MalformedError, Open, Style
-from server.session import Limits, Outcome, Session
+from server.session import Outcome, Session
 from tests.server.fake_engine import FakeLibrary
 
 LIBRARY = FakeLibrary()

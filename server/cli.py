@@ -1,0 +1,222 @@
+"""The command line: names, options and help. It joins the rooms, so a command imports what it does when it
+runs: `--help` waits for no torch, and the server never loads the trainer."""
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+app = typer.Typer(
+    name="scenebrush",
+    help="Paint a label map, see the photo. Begin with: scenebrush serve",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel="What paints")]
+Precision = Annotated[
+    str | None, typer.Option(help="auto, fp32, bf16 or fp16.", rich_help_panel="What paints")
+]
+Threads = Annotated[int | None, typer.Option(help="CPU threads.", rich_help_panel="What paints")]
+ModelsDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder of further model files (.safetensors).", rich_help_panel="What paints"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    """Paint a label map, see the photo. Begin with: scenebrush serve"""
+    if version:
+        from server.version import scenebrush_version
+
+        typer.echo(scenebrush_version())
+        raise typer.Exit
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 0.0.0.0 lets others in.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model to use when none is named.", rich_help_panel="What paints")
+    ] = None,
+    models_dir: ModelsDir = None,
+    device: Device = None,
+    precision: Precision = None,
+    threads: Threads = None,
+) -> None:
+    """Serve the studio, the REST interface and the live socket.
+
+    Everything can be set by environment variables, SCENEBRUSH_HOST and so on; docs/settings.md lists them.
+    Options win. Ctrl+C stops.
+    """
+    with _errors_said():
+        from server import commands
+
+        commands.serve(
+            commands.settings_of(
+                {
+                    "host": host,
+                    "port": port,
+                    "default_model": model,
+                    "models_dir": models_dir,
+                    "device": device,
+                    "precision": precision,
+                    "threads": threads,
+                }
+            )
+        )
+
+
+@app.command()
+def render(
+    mask: Annotated[Path, typer.Argument(help="Label map: PNG or lossless WebP.", dir_okay=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Picture to write: .jpg, .png or .webp.", dir_okay=False)
+    ],
+    seed: Annotated[int | None, typer.Option(help="Seed of noise and light; random if not given.")] = None,
+    style: Annotated[str | None, typer.Option(help="Style code as a JSON array.")] = None,
+    width: Annotated[int | None, typer.Option(help="Width of the picture, in pixels.")] = None,
+    height: Annotated[int | None, typer.Option(help="Height of the picture, in pixels.")] = None,
+    quality: Annotated[int | None, typer.Option(help="Quality of JPEG and WebP, 1 to 100.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model id.", rich_help_panel="What paints")] = None,
+    models_dir: ModelsDir = None,
+    device: Device = None,
+    precision: Precision = None,
+    threads: Threads = None,
+) -> None:
+    """Paint one label map into a photo, without a server."""
+    with _errors_said():
+        from server import commands
+
+        settings = commands.settings_of(
+            {"models_dir": models_dir, "device": device, "precision": precision, "threads": threads}
+        )
+        fields: dict[str, object] = {
+            "model": model,
+            "seed": seed,
+            "style": None if style is None else _json(style),
+            "width": width,
+            "height": height,
+            "quality": quality,
+        }
+        commands.render(settings, mask, output, fields)
+
+
+@app.command()
+def models(models_dir: ModelsDir = None, as_json: AsJson = False) -> None:
+    """List the models at hand."""
+    with _errors_said():
+        from server import commands
+
+        commands.list_models(commands.settings_of({"models_dir": models_dir}), as_json=as_json)
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="Model file (.safetensors).", exists=True, dir_okay=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Show what a model file says about itself. Reads its header only, and runs nothing of it."""
+    with _errors_said():
+        from server import commands
+
+        commands.inspect(file, as_json=as_json)
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Argument(help="Folder of images/ and labels/, or of .tar shards of them.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run; continued if it exists.")],
+    pictures: Annotated[int | None, typer.Option(help="Pictures to train on, repeats included.")] = None,
+    labels: Annotated[str, typer.Option(help="Label set that the label maps are in.")] = "landscape17",
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A value of the recipe; may be repeated.", metavar="NAME=JSON"),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="bf16-mixed, 16-mixed or 32-true.")] = "bf16-mixed",
+    accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+    save_every: Annotated[int, typer.Option(help="Pictures between saved states.", min=1)] = 1_000,
+    sheet_every: Annotated[int, typer.Option(help="Pictures between contact sheets.", min=1)] = 2_000,
+) -> None:
+    """Train a model of the built-in family on your own pictures and label maps."""
+    values = dict(_recipe_value(item) for item in recipe or [])
+    if pictures is not None:
+        values["pictures"] = pictures
+    with _errors_said():
+        from training.cli import train as run_training
+        from training.recipe import Recipe
+
+        try:
+            run_training(
+                data,
+                out,
+                recipe=Recipe().with_overrides(**values),
+                labels=labels,
+                precision=precision,
+                accelerator=accelerator,
+                threads=threads,
+                save_every=save_every,
+                sheet_every=sheet_every,
+            )
+        except (ValueError, RuntimeError) as error:
+            # The trainer's own errors speak to people; others have a traceback to offer.
+            if type(error).__module__.startswith("training.") or type(error) is ValueError:
+                _fail(str(error), "", "")
+            raise
+
+
+def _recipe_value(item: str) -> tuple[str, Any]:
+    name, equals, value = item.partition("=")
+    if not equals:
+        _fail(f"--set {item}", "It has no value.", "Write NAME=JSON, such as pictures=50000.")
+    return name, _tuples(_json(value))
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as the recipe's tuples."""
+    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        _fail(f"{text!r} is not JSON", "", "Quote it for the shell: '[0.1, -1.2]'")
+
+
+@contextmanager
+def _errors_said() -> Generator[None]:
+    """Say what went wrong in words; a traceback is for errors of ours only."""
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        from server.commands import in_words
+
+        said = in_words(error)
+        if said is None:
+            raise
+        _fail(*said)
+
+
+def _fail(what: str, why: str, next_step: str) -> NoReturn:
+    typer.secho(f"error: {what}", fg="red", bold=True, err=True)
+    for line in (why, next_step):
+        if line:
+            typer.echo(f"  {line}", err=True)
+    raise typer.Exit(1)
