@@ -110,6 +110,10 @@ class Library:
         """How many values a model's file holds. Raises UnknownModel."""
         return self._parameters[self.spec(model_id).id]
 
+    def path(self, model_id: str | None = None) -> Path:
+        """The file of a model. Raises UnknownModel."""
+        return self._paths[self.spec(model_id).id]
+
     def painter(self, model_id: str | None, width: int, height: int) -> Painter:
         """A new painter on a canvas of width × height pixels.
 

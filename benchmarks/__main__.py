@@ -1,0 +1,117 @@
+"""`make bench`: frame time of the built-in model, and stroke-to-frame latency over a socket on loopback.
+
+Prints a table and writes benchmarks/results/bench.json: {"machine": …, "frame": [rows], "stroke": [rows]}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import httpx
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import frame, stroke
+from engine import Library
+from engine.device import cpu_flags
+
+RESULTS = Path(__file__).parent / "results"
+SIZES = (256, 512)
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """A server process on a free port of loopback; yields its URL once /readyz says 200."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("scenebrush")), "serve"]
+    settings = {
+        "SCENEBRUSH_HOST": "127.0.0.1",
+        "SCENEBRUSH_PORT": str(port),
+        "SCENEBRUSH_LOG_LEVEL": "warning",
+    }
+    process = subprocess.Popen(command, env=os.environ | settings)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait(url, process)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise RuntimeError("the server did not become ready")
+
+
+def machine(library: Library) -> dict[str, object]:
+    """What the figures were measured on."""
+    flags = sorted(cpu_flags() & {"avx2", "avx512f", "avx512_bf16", "amx_bf16", "avx512_vnni"})
+    return {
+        "device": library.device_name,
+        "precision": library.precision,
+        "cores": os.cpu_count(),
+        "flags": flags,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "model": library.default_id,
+    }
+
+
+def show(console: Console, document: dict[str, list[dict[str, float]]]) -> None:
+    frames = Table("size", "engine", "engine p95", "frames/s", "plain fp32", "ratio", title="bare frame")
+    for row in document["frame"]:
+        times = [f"{row[key] * 1e3:.1f} ms" for key in ("engine_s", "engine_p95_s", "plain_s")]
+        rate, ratio = f"{1 / row['engine_s']:.1f}", f"{row['ratio']:.2f}×"
+        frames.add_row(f"{row['size']}²", times[0], times[1], rate, times[2], ratio)
+    strokes = Table(
+        "size", "dabs", "p50", "p95", "frames/s", "p95 ÷ frame", title="stroke to frame, loopback socket"
+    )
+    for row, bare in zip(document["stroke"], document["frame"], strict=True):
+        times = [f"{row[key] * 1e3:.1f} ms" for key in ("p50_s", "p95_s")]
+        ratio = f"{row['p95_s'] / bare['engine_s']:.2f}"
+        strokes.add_row(f"{row['size']}²", str(row["dabs"]), *times, f"{row['frames_per_s']:.1f}", ratio)
+    console.print(frames, strokes)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=6.0, help="how long each stroke is drawn")
+    arguments = parser.parse_args()
+    library = Library.builtin()
+    console = Console()
+    document: dict[str, list[dict[str, float]]] = {"frame": frame.measure(library, SIZES)}
+    with server() as url:
+        hash_of_labels = library.spec().labels.hash
+        document["stroke"] = [
+            asdict(stroke.measure(url, size, hash_of_labels, arguments.seconds)) for size in SIZES
+        ]
+    show(console, document)
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / "bench.json"
+    path.write_text(json.dumps({"machine": machine(library), **document}, indent=1))
+    console.print(f"{machine(library)}\nwritten to {path}")
+
+
+if __name__ == "__main__":
+    main()
