@@ -17,7 +17,7 @@ from engine import Library
 from server import errors
 from server.limits import Limits
 from server.metrics import Metrics
-from server.middleware import BodyLimit, HostGuard, OriginGuard, RequestContext
+from server.middleware import BodyLimit, HostGuard, OriginGuard, RequestContext, RootPath
 from server.rendering import Rendered, RenderRequest
 from server.resources import find_page
 from server.routes import docs, generate, health, live, models, studio
@@ -39,7 +39,6 @@ def create_app(settings: Settings, library: Library) -> FastAPI:
         title="Scenebrush",
         summary="Paint a label map, see the photo.",
         version=scenebrush_version(),
-        root_path=settings.root_path,
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
@@ -143,3 +142,5 @@ def _add_middleware(app: FastAPI, services: Services) -> None:
     app.add_middleware(OriginGuard, allowed=settings.origins)
     app.add_middleware(HostGuard, hosts=settings.hosts)
     app.add_middleware(RequestContext, metrics=services.metrics)
+    if settings.root_path:
+        app.add_middleware(RootPath, root_path=settings.root_path)

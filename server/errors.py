@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
+from http.client import responses
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -88,7 +88,7 @@ _FRAMEWORK: Final[dict[int, tuple[str, str, str]]] = {
 
 def from_status(status: int, detail: str, headers: Mapping[str, str] | None) -> Problem:
     """A framework's own error."""
-    title = HTTPStatus(status).phrase if status in HTTPStatus else "Error"
+    title = responses.get(status, "Error")
     code, sentence, next_step = _FRAMEWORK.get(
         status, (title.lower().replace(" ", "-"), detail or title, "See /docs for what this address takes.")
     )

@@ -36,6 +36,21 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
 """Set on every answer unless the route has set its own."""
 
 
+class RootPath:
+    """Lets the app live under a path of a reverse proxy, whether or not the proxy takes that path off."""
+
+    def __init__(self, app: ASGIApp, root_path: str) -> None:
+        self._app = app
+        self._root_path = root_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            path = scope["path"]
+            whole = path if path.startswith(f"{self._root_path}/") else self._root_path + path
+            scope = {**scope, "root_path": self._root_path, "path": whole}
+        await self._app(scope, receive, send)
+
+
 class RequestContext:
     """Outermost: gives every request an id, measures and logs it, and turns what nobody caught into a 500."""
 

@@ -12,13 +12,15 @@ router = APIRouter(tags=["health"])
 metrics_router = APIRouter(tags=["health"])
 
 
-@router.api_route("/healthz", methods=["GET", "HEAD"])
+@router.head("/healthz", include_in_schema=False)
+@router.get("/healthz")
 async def healthz() -> Health:
     """Answers 200 while the process runs and its event loop turns."""
     return Health()
 
 
-@router.api_route("/readyz", methods=["GET", "HEAD"], responses=problem_responses(503))
+@router.head("/readyz", include_in_schema=False)
+@router.get("/readyz", responses=problem_responses(503))
 async def readyz(services: ServicesOf) -> Ready:
     """Answers 200 once the default model is warmed up, and 503 before that and while the server stops."""
     worker, library = services.worker, services.library

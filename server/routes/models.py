@@ -18,7 +18,7 @@ async def list_models(services: ServicesOf) -> ModelList:
     return ModelList(models=[_info(spec, services) for spec in services.library.specs()])
 
 
-@router.get("/models/{model_id}", responses=problem_responses(404))
+@router.get("/models/{model_id}", responses=problem_responses(404, 422))
 async def show_model(model_id: str, services: ServicesOf) -> ModelInfo:
     """One model."""
     return _info(services.library.spec(model_id), services)

@@ -71,7 +71,7 @@ def client(library: FakeLibrary) -> Client:
         app = create_app(Settings(**settings), library)
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app)
-            base = f"http://localhost{app.root_path}"
+            base = f"http://localhost{app.state.services.settings.root_path}"
             async with httpx.AsyncClient(transport=transport, base_url=base) as http:
                 http.app = app  # type: ignore[attr-defined]
                 while ready and (await http.get("/readyz")).status_code != 200:
