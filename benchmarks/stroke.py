@@ -1,4 +1,4 @@
-"""Stroke-to-frame latency: a real server process, a real socket on loopback, a brush that moves sixty times a second."""
+"""Stroke-to-frame latency: a real server process, a real socket on loopback, sixty dabs a second."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DAB = 24  # pixels
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds from sending a dab to receiving the first frame that shows it, and frames per second meanwhile."""
+    """Seconds from sending a dab to receiving the first frame that shows it; frames per second meanwhile."""
 
     size: int
     dabs: int
