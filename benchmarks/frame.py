@@ -30,7 +30,7 @@ class FrameTime:
 
 
 def painted_map(size: int) -> np.ndarray:
-    """A landscape as a hand would paint it: bands of sky, mountains, trees, water, grass; uint8 (size, size)."""
+    """A landscape as a hand would paint it: bands of sky, mountains, trees, water, grass; uint8 map."""
     y, x = np.mgrid[0:size, 0:size] / size
     labels = np.full((size, size), 1, np.uint8)
     labels[y > 0.42 - 0.14 * np.sin(5 * x) ** 2] = 3
