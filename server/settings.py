@@ -206,7 +206,7 @@ def refuse_several_workers(environ: Mapping[str, str] = os.environ, argv: Sequen
 
 
 def _option(argv: Sequence[str], *names: str) -> str:
-    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+    for argument, following in zip(argv, [*argv[1:], ""], strict=False):
         name, _, value = argument.partition("=")
         if name in names:
             return value or following

@@ -15,6 +15,7 @@ from models.labels import LabelSet, load_label_set
 from models.spec import ModelSpec
 
 STYLE_DIM = 4
+DEVICE_THREAD = "device"
 
 
 def fake_spec(model_id: str = "fake", labels: LabelSet | None = None) -> ModelSpec:
@@ -67,7 +68,7 @@ class FakePainter:
 
     def render(self) -> np.ndarray:
         assert self.labels is not None
-        assert threading.current_thread().name.startswith("device"), "rendering on another thread"
+        assert threading.current_thread().name.startswith(DEVICE_THREAD), "rendering on another thread"
         self.library.gate.wait(10)
         time.sleep(self.library.seconds)
         if self.library.failure is not None:
