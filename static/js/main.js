@@ -215,10 +215,8 @@ if (!kept) studio.startScene(scenes[0]);
 setInterval(() => live.watch(), WATCH);
 addEventListener("online", () => live.wake());
 document.addEventListener("visibilitychange", () => {
-  if (document.hidden) keeper.flush();
-  else live.wake();
+  if (!document.hidden) live.wake();
 });
-addEventListener("pagehide", () => keeper.flush());
 
 /** For tests and the curious: what the page holds and shows. Nothing in the page uses it. */
 Object.assign(window, {

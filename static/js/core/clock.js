@@ -23,29 +23,3 @@ export function perFrame(task) {
     else requestAnimationFrame(run);
   };
 }
-
-/**
- * A task that runs once things have been quiet for a while.
- *
- * @param {() => void} task
- * @param {number} delay milliseconds
- */
-export function debounced(task, delay) {
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
-  const now = () => {
-    clearTimeout(timer);
-    timer = undefined;
-    task();
-  };
-  return {
-    ask() {
-      clearTimeout(timer);
-      timer = setTimeout(now, delay);
-    },
-    /** Run now if it has been asked for. */
-    flush() {
-      if (timer !== undefined) now();
-    },
-  };
-}

@@ -45,7 +45,7 @@ export const ACTIONS = [
   {
     id: "pick",
     title: "Pick a label",
-    hint: "Take the label under the pointer. Hold Alt to pick with any tool.",
+    hint: "Take the label under the pointer; then paint on.",
     icon: "pick",
     keys: ["i"],
     group: "Paint",
@@ -54,7 +54,7 @@ export const ACTIONS = [
   },
   {
     id: "hold-alt",
-    title: "Pick while painting",
+    title: "Pick with any tool",
     hint: "Hold Alt and click.",
     keys: ["alt"],
     group: "Paint",

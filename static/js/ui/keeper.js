@@ -1,6 +1,7 @@
 /**
- * Keeps paintings in this browser: one record per document, a moment after each change. When the browser will not keep
- * them, that is said once, with a way out.
+ * Keeps paintings in this browser: one record per document, written as soon as a change is complete, so that even a
+ * page that is closed at once loses nothing. While one write is under way only the newest state waits. When the browser
+ * will not keep them, that is said once, with a way out.
  *
  * @typedef {import("../document/document.js").LabelDocument} LabelDocument
  * @typedef {import("../document/document.js").Painting} Painting
@@ -10,10 +11,6 @@
  * }} PaintingRecord
  * @typedef {"saving" | "saved" | "failed"} Saved
  */
-import { debounced } from "../core/clock.js";
-
-const QUIET = 300;
-
 export class Keeper {
   /**
    * @param {import("../core/records.js").Records<PaintingRecord>} records
@@ -26,7 +23,7 @@ export class Keeper {
     this.failed = false;
     /** @type {{document: LabelDocument, model: string | null} | null} */
     this.waiting = null;
-    this.timer = debounced(() => this.#write(), QUIET);
+    this.writing = false;
   }
 
   /**
@@ -34,15 +31,9 @@ export class Keeper {
    * @param {string | null} model
    */
   keep(document, model) {
-    if (this.waiting && this.waiting.document !== document) this.flush();
     this.waiting = { document, model };
     if (!this.failed) this.onSaved("saving");
-    this.timer.ask();
-  }
-
-  /** Write now what waits; for when the page goes away. */
-  flush() {
-    this.timer.flush();
+    if (!this.writing) this.#write();
   }
 
   /** @param {string} id */
@@ -57,18 +48,21 @@ export class Keeper {
   }
 
   async #write() {
-    const { waiting } = this;
-    this.waiting = null;
-    if (!waiting) return;
-    try {
-      await this.records.put(recordOf(waiting.document, waiting.model));
-      this.failed = false;
-      if (!this.waiting) this.onSaved("saved");
-    } catch (error) {
-      this.onSaved("failed");
-      if (!this.failed) this.onFailure(error);
-      this.failed = true;
+    this.writing = true;
+    while (this.waiting) {
+      const { document, model } = this.waiting;
+      this.waiting = null;
+      try {
+        await this.records.put(recordOf(document, model));
+        this.failed = false;
+        if (!this.waiting) this.onSaved("saved");
+      } catch (error) {
+        this.onSaved("failed");
+        if (!this.failed) this.onFailure(error);
+        this.failed = true;
+      }
     }
+    this.writing = false;
   }
 }
 

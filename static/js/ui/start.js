@@ -76,6 +76,7 @@ export function mountStart(studio, { scenes, draw, kept }) {
       if (studio.state.models.length > 0) showScenes();
       showKept();
       dialog.showModal();
+      sceneHost.querySelector("button")?.focus();
     },
   };
 }
