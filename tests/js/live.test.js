@@ -1,0 +1,314 @@
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+import { Live, retryDelay } from "../../static/js/net/live.js";
+import { CLOSE, SUBPROTOCOL } from "../../static/js/net/protocol.js";
+
+/** What the page uses of a WebSocket, worked by hand. */
+class Line {
+  constructor() {
+    this.readyState = 0;
+    this.protocol = SUBPROTOCOL;
+    this.bufferedAmount = 0;
+    this.binaryType = "";
+    /** @type {any[]} */
+    this.sent = [];
+    /** @type {(() => void) | null} */
+    this.onopen = null;
+    /** @type {((event: {data: any}) => void) | null} */
+    this.onmessage = null;
+    /** @type {((event: {code: number}) => void) | null} */
+    this.onclose = null;
+  }
+
+  /** @param {any} data */
+  send(data) {
+    this.sent.push(typeof data === "string" ? JSON.parse(data) : data);
+  }
+
+  close() {
+    this.readyState = 3;
+  }
+
+  open() {
+    this.readyState = 1;
+    this.onopen?.();
+  }
+
+  /** @param {object | ArrayBuffer} data */
+  hear(data) {
+    this.onmessage?.({ data: data instanceof ArrayBuffer ? data : JSON.stringify(data) });
+  }
+
+  /** @param {number} code */
+  drop(code) {
+    this.readyState = 3;
+    this.onclose?.({ code });
+  }
+
+  take() {
+    return this.sent.splice(0);
+  }
+}
+
+/** @param {{epoch: number, revision: number, number: number}} head */
+function frame({ epoch, revision, number }) {
+  const view = new DataView(new ArrayBuffer(33));
+  view.setUint8(0, 16);
+  view.setUint8(1, 1);
+  view.setUint8(2, 3);
+  view.setUint32(4, epoch, true);
+  view.setUint32(8, revision, true);
+  view.setUint32(12, number, true);
+  return view.buffer;
+}
+
+function house() {
+  /** @type {Line[]} */
+  const lines = [];
+  const told = {
+    phases: /** @type {string[]} */ ([]),
+    frames: /** @type {any[]} */ ([]),
+    refusals: /** @type {any[]} */ ([]),
+  };
+  const clock = { time: 0, due: /** @type {(() => void)[]} */ ([]) };
+  const live = new Live({
+    url: "ws://here/live",
+    openSocket: (_url, protocol) => {
+      assert.equal(protocol, SUBPROTOCOL);
+      lines.push(new Line());
+      return /** @type {any} */ (lines.at(-1));
+    },
+    now: () => clock.time,
+    random: () => 0.5,
+    schedule: (task) => () => void clock.due.push(task),
+    onLine: ({ phase }) => told.phases.push(phase),
+    onFrame: (shown) => told.frames.push(shown),
+    onRefusal: (refusal) => told.refusals.push(refusal),
+  });
+  const source = {
+    width: 8,
+    height: 4,
+    model: "m",
+    labelSet: "abcd",
+    seed: () => 5,
+    read: (/** @type {{width: number, height: number}} */ rect) =>
+      Uint8Array.from({ length: rect.width * rect.height }, (_, i) => i),
+  };
+  return {
+    live,
+    source,
+    told,
+    clock,
+    get line() {
+      return /** @type {Line} */ (lines.at(-1));
+    },
+    lines,
+    tick() {
+      for (const task of clock.due.splice(0)) task();
+    },
+    ready() {
+      live.open(source);
+      this.line.open();
+      const [open] = this.line.take();
+      this.line.hear({ type: "ready", epoch: open.epoch });
+      return open.epoch;
+    },
+  };
+}
+
+const RECT = { x: 1, y: 1, width: 2, height: 1 };
+const kindOf = (/** @type {any} */ message) => (message instanceof Uint8Array ? message[0] : message.type);
+
+test("open, ready, whole map, then one patch per frame; pictures are acknowledged", () => {
+  const { live, source, told, clock, lines, tick } = house();
+  live.open(source);
+  const line = lines[0];
+  line.open();
+  assert.deepEqual(line.take(), [
+    {
+      type: "open",
+      epoch: 1,
+      width: 8,
+      height: 4,
+      model: "m",
+      label_set: "abcd",
+      seed: 5,
+      style: null,
+      format: "jpeg",
+    },
+  ]);
+  live.mark(RECT);
+  tick();
+  assert.deepEqual(line.take(), [], "nothing before the server is ready");
+  line.hear({ type: "ready", epoch: 1 });
+  assert.deepEqual(line.take().map(kindOf), [2]);
+  assert.equal(live.settled, false);
+  clock.time = 100;
+  live.mark(RECT);
+  live.mark({ ...RECT, x: 4 });
+  assert.deepEqual(line.take(), [], "changes wait for the animation frame");
+  tick();
+  const [patch] = line.take();
+  assert.deepEqual([...patch.slice(12, 20)], [1, 0, 1, 0, 5, 0, 1, 0], "one merged rectangle");
+  clock.time = 160;
+  line.hear(frame({ epoch: 1, revision: 2, number: 7 }));
+  assert.equal(told.frames.length, 1);
+  assert.equal(live.shown(told.frames[0]), 60);
+  assert.deepEqual(line.take(), [{ type: "ack", epoch: 1, frame: 7 }]);
+  assert.equal(live.settled, true);
+  assert.deepEqual(told.phases, ["connecting", "ready"]);
+});
+
+test("pictures of an earlier epoch are neither shown nor acknowledged", () => {
+  const place = house();
+  place.ready();
+  place.line.take();
+  place.live.open(place.source);
+  const [open] = place.line.take();
+  assert.equal(open.epoch, 2);
+  place.line.hear(frame({ epoch: 1, revision: 1, number: 1 }));
+  assert.equal(place.told.frames.length, 0);
+  place.line.hear({ type: "ready", epoch: 1 });
+  assert.deepEqual(place.line.take(), [], "an old ready opens nothing");
+});
+
+test("a resync is answered by the whole map and the light", () => {
+  const place = house();
+  const epoch = place.ready();
+  place.line.take();
+  place.line.hear({ type: "resync", epoch, expected: 2, got: 3, reason: "" });
+  assert.deepEqual(place.line.take().map(kindOf), [2, "style"]);
+});
+
+test("a full socket holds patches back until it has room", () => {
+  const place = house();
+  place.ready();
+  place.line.take();
+  place.line.bufferedAmount = 1 << 20;
+  place.live.mark(RECT);
+  place.tick();
+  assert.deepEqual(place.line.take(), []);
+  place.line.bufferedAmount = 0;
+  place.tick();
+  assert.deepEqual(place.line.take().map(kindOf), [1]);
+});
+
+test("a lost line comes back by itself, with a new epoch and the whole map", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const place = house();
+    place.ready();
+    place.line.drop(1006);
+    assert.equal(place.told.phases.at(-1), "waiting");
+    place.live.mark(RECT);
+    place.tick();
+    mock.timers.tick(retryDelay(0, 0.5) - 1);
+    assert.equal(place.lines.length, 1);
+    mock.timers.tick(1);
+    assert.equal(place.lines.length, 2);
+    place.line.drop(1006);
+    mock.timers.tick(retryDelay(0, 0.5));
+    assert.equal(place.lines.length, 2, "the second wait is longer");
+    mock.timers.tick(retryDelay(1, 0.5));
+    place.line.open();
+    assert.equal(place.line.take()[0].epoch, 2);
+    place.line.hear({ type: "ready", epoch: 2 });
+    assert.deepEqual(place.line.take().map(kindOf), [2]);
+    assert.equal(place.told.phases.at(-1), "ready");
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test("a server that says when to come back is believed", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const place = house();
+    place.ready();
+    place.line.hear({ type: "bye", reason: "restart", retry_after: 3 });
+    place.line.drop(CLOSE.goingAway);
+    mock.timers.tick(2999);
+    assert.equal(place.lines.length, 1);
+    mock.timers.tick(1);
+    assert.equal(place.lines.length, 2);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test("closes that trying again cannot mend stop the line and say why", () => {
+  for (const code of [CLOSE.subprotocol, CLOSE.origin, CLOSE.tooBig, CLOSE.malformed]) {
+    const place = house();
+    place.ready();
+    place.line.drop(code);
+    assert.equal(place.told.phases.at(-1), "stopped");
+    assert.equal(place.told.refusals.length, 1);
+    const [{ title, detail, next }] = place.told.refusals;
+    assert.ok(title && detail && next);
+    place.live.wake();
+    assert.equal(place.lines.length, 1);
+    place.live.open(place.source);
+    assert.equal(place.lines.length, 2, "a new painting tries again");
+  }
+});
+
+test("a fatal error is said once, in the server's words", () => {
+  const place = house();
+  const epoch = place.ready();
+  place.line.hear({ type: "error", epoch, code: "x", title: "T", detail: "D", next: "N", fatal: true });
+  place.line.drop(CLOSE.malformed);
+  assert.deepEqual(
+    place.told.refusals.map(({ title }) => title),
+    ["T"],
+  );
+  assert.equal(place.told.phases.at(-1), "stopped");
+});
+
+test("an idle line rests until somebody paints", () => {
+  const place = house();
+  place.ready();
+  place.line.drop(CLOSE.idle);
+  assert.equal(place.told.phases.at(-1), "idle");
+  assert.equal(place.lines.length, 1);
+  place.live.mark(RECT);
+  assert.equal(place.lines.length, 2);
+});
+
+test("a line that is dead without saying so is noticed, but only while a picture is owed", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const place = house();
+    const epoch = place.ready();
+    const { line, clock, live } = place;
+    line.take();
+    line.hear(frame({ epoch, revision: 1, number: 1 }));
+    live.shown(place.told.frames[0]);
+    line.take();
+    clock.time = 60_000;
+    live.watch();
+    assert.deepEqual(line.take(), [], "quiet is fine when everything is shown");
+    live.mark(RECT);
+    place.tick();
+    line.take();
+    clock.time += 5_000;
+    live.watch();
+    assert.equal(line.take()[0].type, "ping");
+    line.hear({ type: "pong", t: 1 });
+    clock.time += 5_000;
+    live.watch();
+    assert.equal(line.take()[0].type, "ping", "an answer buys time");
+    clock.time += 16_000;
+    live.watch();
+    assert.equal(place.told.phases.at(-1), "waiting");
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test("waits grow, have a limit, and are never in step", () => {
+  const waits = [0, 1, 2, 3, 4, 5, 9, 40].map((attempt) => retryDelay(attempt, 0.5));
+  for (let i = 1; i < waits.length; i++) assert.ok(waits[i] >= waits[i - 1]);
+  assert.ok(waits[0] < 1000);
+  assert.equal(waits.at(-1), 10_000);
+  assert.ok(retryDelay(3, 0.9) > retryDelay(3, 0.1));
+});
