@@ -145,9 +145,9 @@ def random_directions(count: int, channels: int, kernel: int, device: torch.devi
 
 
 def texture_loss(fake: Tensor, real: Tensor, regions: RegionSampler, count: int = 24) -> Tensor:
-    """Sliced Wasserstein distance of 5×5 patches at full, half and quarter size, pictures (B, 3, H, W)."""
+    """Sliced Wasserstein distance of 5×5 patches at full size down to an eighth, pictures (B, 3, H, W)."""
     terms: list[Tensor] = []
-    for _ in range(3):
+    for _ in range(4):
         terms.append(sliced_wasserstein(fake, real, regions, random_directions(count, 3, 5, fake.device)))
         fake, real = F.avg_pool2d(fake, 2), F.avg_pool2d(real, 2)
     terms.append(sliced_wasserstein(fake, real, regions, random_directions(8, 3, 1, fake.device)))
