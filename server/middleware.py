@@ -7,7 +7,6 @@ import re
 import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
-from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -94,7 +93,7 @@ class RequestContext:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.requests.labels(route, method, str(status)).inc()
         self._metrics.request_seconds.labels(route).observe(seconds)
-        quiet = route in _QUIET_ROUTES and status < HTTPStatus.BAD_REQUEST
+        quiet = route in _QUIET_ROUTES or scope["path"].startswith(_QUIET_PATHS)
         (log.debug if quiet else log.info)(
             "request", method=method, path=scope["path"], status=status, ms=round(seconds * 1000, 1)
         )
@@ -102,6 +101,7 @@ class RequestContext:
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET_ROUTES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+_QUIET_PATHS: Final = ("/assets/", "/docs/files/")
 
 
 def _request_id(scope: Scope) -> str:

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from engine import MAX_SEED
 from server.errors import PROBLEM_TYPE
@@ -26,24 +27,27 @@ class GenerateRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: Annotated[str, Field(max_length=200)] | None = Field(
+    # SkipJsonSchema: a form cannot send null, and "not sent" is all that it means.
+    model: Annotated[str, Field(max_length=200)] | SkipJsonSchema[None] = Field(
         None, description="Model id, as GET /models lists them. Unset: the default model."
     )
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = Field(
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | SkipJsonSchema[None] = Field(
         None, description="Seed of the noise and, without a style, of the light. Unset: random, and returned."
     )
-    style: Annotated[list[Finite], Field(max_length=MAX_STYLE)] | None = Field(
+    style: Annotated[list[Finite], Field(max_length=MAX_STYLE)] | SkipJsonSchema[None] = Field(
         None, description="Style code: as many numbers as the model's style_dim. Unset: drawn from the seed."
     )
-    width: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+    width: Annotated[int, Field(ge=1, le=65535)] | SkipJsonSchema[None] = Field(
         None,
         description="Width of the picture; the mask is resized to it. Unset: the mask's own shape decides.",
     )
-    height: Annotated[int, Field(ge=1, le=65535)] | None = Field(None, description="Height, likewise.")
-    format: Format | None = Field(
+    height: Annotated[int, Field(ge=1, le=65535)] | SkipJsonSchema[None] = Field(
+        None, description="Height, likewise."
+    )
+    format: Format | SkipJsonSchema[None] = Field(
         None, description="jpeg, png or webp. Unset: by the Accept header, else jpeg."
     )
-    quality: Annotated[int, Field(ge=1, le=100)] | None = Field(
+    quality: Annotated[int, Field(ge=1, le=100)] | SkipJsonSchema[None] = Field(
         None,
         description="Quality of JPEG and WebP, 1 to 100. Unset: the server's own, 92 unless it was changed.",
     )

@@ -37,7 +37,7 @@ async def live(socket: WebSocket, services: ServicesOf) -> None:
         log.info("live closed", code=over.code, reason=over.reason)
         await _close(socket, over.code, over.reason)
     except WebSocketDisconnect as gone:
-        log.debug("live left", code=gone.code)
+        log.info("live left", code=gone.code)
 
 
 async def _shake_hands(socket: WebSocket, services: Services) -> None:
