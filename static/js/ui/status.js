@@ -12,6 +12,8 @@ const SAVED = { saving: "Saving…", saved: "Saved in this browser", failed: "No
 export function mountStatus(studio) {
   const link = byId("link", HTMLElement);
   const linkText = byId("link-text", HTMLElement);
+  // Apart from the text, which is read out when it changes: nobody wants to hear a countdown.
+  const retry = byId("retry", HTMLElement);
   const pace = byId("pace", HTMLElement);
   const saved = byId("saved", HTMLElement);
   const about = byId("about", HTMLElement);
@@ -38,12 +40,14 @@ export function mountStatus(studio) {
     /** @param {Line} line */
     line({ phase, why, retryIn }) {
       clearInterval(countdown);
+      retry.textContent = "";
       if (phase === "waiting") {
         const until = Date.now() + retryIn;
         const tick = () => {
           const seconds = Math.max(1, Math.ceil((until - Date.now()) / 1000));
-          showLink(phase, `${why}. Keep painting; trying again in ${seconds} s`);
+          retry.textContent = `Trying again in ${seconds} s`;
         };
+        showLink(phase, `${why}. Keep painting.`);
         tick();
         countdown = setInterval(tick, 1000);
       } else if (phase === "ready") showLink(phase, "Connected");

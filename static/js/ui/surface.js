@@ -36,8 +36,9 @@ export function mountSurface(canvas, studio, onHover) {
     if (pointer !== null && event.pointerId !== pointer) return;
     onHover(toMap(event));
     if (pointer === null) return;
-    // Every point since the last frame, not only the newest one.
-    const events = event.getCoalescedEvents();
+    // Every point since the last frame, not only the newest one, where the browser tells them: over plain http it
+    // does not.
+    const events = event.getCoalescedEvents?.() ?? [];
     hand.move((events.length > 0 ? events : [event]).map(toMap));
   });
 
