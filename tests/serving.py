@@ -26,8 +26,10 @@ class Server:
     log: bytearray
 
     @property
-    def log_end(self) -> str:
-        return self.log[-4000:].decode(errors="replace")
+    def said(self) -> str:
+        """The log, without the middle of a long one: what went wrong is told early, or last."""
+        text = self.log.decode(errors="replace")
+        return text if len(text) <= 8000 else f"{text[:5000]}\n…\n{text[-3000:]}"
 
     def stop(self) -> int:
         """Ask the server to leave, as `docker stop` does; its exit code."""
@@ -42,7 +44,7 @@ def serve(
     """Run `command` on a free port of loopback until the block is left.
 
     Raises:
-        AssertionError: the server left early or was not ready in time; the message holds the end of its log.
+        AssertionError: the server left early or was not ready in time; the message holds its log.
     """
     port = free_port()
     environment = (
@@ -80,11 +82,11 @@ def free_port() -> int:
 def wait_until_ready(server: Server) -> None:
     until = time.monotonic() + READY_WITHIN
     while time.monotonic() < until:
-        assert server.process.poll() is None, f"the server left early:\n{server.log_end}"
+        assert server.process.poll() is None, f"the server left early:\n{server.said}"
         try:
             if httpx.get(f"{server.url}/readyz", timeout=5).is_success:
                 return
         except httpx.TransportError:
             pass
         time.sleep(0.1)
-    raise AssertionError(f"the server was not ready within {READY_WITHIN:.0f} s:\n{server.log_end}")
+    raise AssertionError(f"the server was not ready within {READY_WITHIN:.0f} s:\n{server.said}")
