@@ -55,15 +55,14 @@ _PICTURE = {
 
 @router.post(
     "/generate",
+    summary="Paint a photo from a label map",
     response_class=Response,
     openapi_extra=_request_body(),
     responses={200: _PICTURE, **problem_responses(400, 403, 404, 406, 408, 413, 415, 422, 503)},
 )
 async def generate(request: Request, services: ServicesOf) -> Response:
-    """Paint a photo from a label map.
-
-    The map's values are class ids of the model's label set (8-bit palette or greyscale), or RGB in the set's
-    colours. Equal map, seed, style and model give the same picture.
+    """The map's values are class ids of the model's label set (8-bit palette or greyscale), or RGB in the
+    set's colours. Equal map, seed, style and model give the same picture.
     """
     with services.worker.place() as place:
         fields, mask = await read_generate(request)

@@ -13,14 +13,14 @@ metrics_router = APIRouter(tags=["health"])
 
 
 @router.head("/healthz", include_in_schema=False)
-@router.get("/healthz")
+@router.get("/healthz", summary="Is it alive?")
 async def healthz() -> Health:
     """Answers 200 while the process runs and its event loop turns."""
     return Health()
 
 
 @router.head("/readyz", include_in_schema=False)
-@router.get("/readyz", responses=problem_responses(503))
+@router.get("/readyz", summary="Is it ready?", responses=problem_responses(503))
 async def readyz(services: ServicesOf) -> Ready:
     """Answers 200 once the default model is warmed up, and 503 before that and while the server stops."""
     worker, library = services.worker, services.library
@@ -39,7 +39,7 @@ def _not_ready(why: str, next_step: str) -> Problem:
     return Problem(503, "not-ready", "Not ready", why, next_step, headers={"Retry-After": "1"})
 
 
-@metrics_router.get("/metrics", response_class=Response)
+@metrics_router.get("/metrics", summary="How is it doing?", response_class=Response)
 async def metrics(services: ServicesOf) -> Response:
     """Prometheus metrics in the text format."""
     return Response(services.metrics.exposition(), media_type=services.metrics.content_type)

@@ -12,15 +12,15 @@ from server.services import Services, ServicesOf
 router = APIRouter(tags=["models"])
 
 
-@router.get("/models")
+@router.get("/models", summary="All models")
 async def list_models(services: ServicesOf) -> ModelList:
-    """All models, with their label sets and limits."""
+    """Their label sets, licences and limits."""
     return ModelList(models=[_info(spec, services) for spec in services.library.specs()])
 
 
-@router.get("/models/{model_id}", responses=problem_responses(404, 422))
+@router.get("/models/{model_id}", summary="One model", responses=problem_responses(404, 422))
 async def show_model(model_id: str, services: ServicesOf) -> ModelInfo:
-    """One model."""
+    """Its label set, licence and limits."""
     return _info(services.library.spec(model_id), services)
 
 
