@@ -174,9 +174,9 @@ studio.store.watch(["document", "model", "models"], ({ document: painting, model
     width: map.width,
     height: map.height,
     model: studio.model.id,
-    labelSet: labelSet.hash ?? studio.model.label_set.hash ?? "",
+    labelSet: studio.model.label_set.hash ?? "",
     seed: () => painting.seed,
-    read: (rect) => readRect(map, rect),
+    read: studio.readerFor(painting),
   });
 });
 

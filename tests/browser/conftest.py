@@ -16,11 +16,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from playwright.sync_api import Locator, Page
 
 from models.checkpoint import save
+from models.encoder import StyleEncoder
+from models.generator import StyledSpadeGenerator
+from models.labels import load_label_set
 from tests.serving import CHECKOUT_COMMAND, Server, drain, free_port, wait_until_ready
-from tests.tiny import tiny_networks, tiny_spec
+from tests.tiny import STYLE_DIM, tiny_networks, tiny_spec
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -67,9 +71,18 @@ def browser_context_args() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a model that paints 256 × 256 in milliseconds."""
+    """A folder with models that paint 256 × 256 in milliseconds: `tiny`, and `city` in another label set."""
     folder = tmp_path_factory.mktemp("models")
     save(folder / "tiny.safetensors", dataclasses.replace(tiny_spec(), native_size=256), *tiny_networks())
+    # The same family in a label set of its own.
+    city = load_label_set("cityscapes35")
+    options = tiny_spec().options
+    torch.manual_seed(1)
+    generator = StyledSpadeGenerator(
+        len(city.labels), options["widths"], options["hidden"], STYLE_DIM, options["noise_channels"]
+    )
+    spec = dataclasses.replace(tiny_spec("city"), name="City", labels=city, native_size=256)
+    save(folder / "city.safetensors", spec, generator, StyleEncoder(options["encoder_widths"], STYLE_DIM))
     return folder
 
 

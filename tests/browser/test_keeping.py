@@ -176,6 +176,30 @@ def test_the_photo_is_downloaded_without_loss(studio: Studio, tmp_path: Path) ->
     assert np.abs(difference).mean() < 6, "the photo must be the one that is shown"
 
 
+def test_a_model_with_other_labels_paints_what_it_can_and_changes_nothing(
+    studio: Studio, tmp_path: Path
+) -> None:
+    labels, picture = studio.labels, studio.picture
+    page = studio.page
+    page.get_by_label("Model").select_option("city")
+    studio.settle()
+    assert studio.picture != picture
+    assert np.array_equal(studio.labels, labels)
+    expect(page.get_by_role("radio", name="mountain", exact=True)).to_be_visible()
+    studio.choose("house")
+    studio.drag((0.2, 0.2), (0.7, 0.4))
+    studio.settle()
+    with Image.open(download(studio, "save-photo", tmp_path)) as photo:
+        assert photo.size == (256, 256)
+    page.keyboard.press("n")
+    page.get_by_role("button", name="Coast").click()
+    studio.settle()
+    expect(page.get_by_role("radio", name="vegetation", exact=True)).to_be_visible()
+    page.reload()
+    studio.settle()
+    expect(page.get_by_label("Model")).to_have_value("city")
+
+
 def test_a_browser_that_keeps_nothing_says_so(page: Page, house: House, complaints: list[str]) -> None:
     page.add_init_script(
         "indexedDB.open = () => { throw new DOMException('storage is switched off', 'SecurityError') }"

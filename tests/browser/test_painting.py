@@ -11,9 +11,12 @@ def test_the_first_visit_opens_on_the_mountain_lake_with_a_word_where_to_begin(s
     names = {studio.id_of(name) for name in ("sky", "mountain", "river", "tree")}
     assert names <= set(np.unique(studio.labels))
     hint = studio.page.locator("#hint")
-    expect(hint).to_have_text("Drag here to paint mountain; the photo follows")
+    expect(hint).to_have_text("Drag here to paint mountain")
     assert studio.label == studio.id_of("mountain")
     studio.drag((0.3, 0.1), (0.5, 0.1))
+    expect(hint).to_be_hidden()
+    studio.do("new")
+    studio.page.get_by_role("button", name="Coast").click()
     expect(hint).to_be_hidden()
 
 

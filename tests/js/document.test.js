@@ -3,7 +3,13 @@ import { test } from "node:test";
 import { LabelDocument } from "../../static/js/document/document.js";
 import { History, stepBytes, TILE, Transaction } from "../../static/js/document/history.js";
 import { createMap, readRect, resizeNearest } from "../../static/js/document/labelmap.js";
-import { groupLabels, labelByMeaning, nearestLabel, sameSet } from "../../static/js/document/labelset.js";
+import {
+  conversion,
+  groupLabels,
+  labelByMeaning,
+  nearestLabel,
+  sameSet,
+} from "../../static/js/document/labelset.js";
 import { capsule } from "../../static/js/document/raster.js";
 import { dice, LANDSCAPE } from "./helpers.js";
 
@@ -176,6 +182,24 @@ test("labels are found by meaning in other sets", () => {
   const set = { hash: null, name: "other", ignore: 0, labels };
   const found = ["sky", "river", "flower", "mountain", "road"].map((name) => labelByMeaning(set, name).name);
   assert.deepEqual(found, ["sky-other", "water-other", "plant-other", "mountain", "sky-other"]);
+});
+
+test("ids are converted between sets by meaning, and back where there is a way", () => {
+  const names = ["void", "road", "building", "vegetation", "terrain", "sky", "car", "water"];
+  const labels = names.map((name, id) => ({ id, name, color: LANDSCAPE.labels[id].color, group: "" }));
+  const city = { hash: "c", name: "city", ignore: 0, labels };
+  const there = conversion(LANDSCAPE, city);
+  const idOf = (/** @type {string} */ name) => LANDSCAPE.labels.findIndex((label) => label.name === name);
+  const read = (/** @type {string} */ name) => names[there[idOf(name)]];
+  assert.deepEqual(
+    ["sky", "clouds", "road", "house", "tree", "grass", "river", "mountain", "unlabeled"].map(read),
+    ["sky", "sky", "road", "building", "vegetation", "vegetation", "water", "terrain", "void"],
+  );
+  const back = conversion(city, LANDSCAPE);
+  assert.deepEqual(
+    names.map((_, id) => LANDSCAPE.labels[back[id]].name),
+    ["unlabeled", "road", "house", "tree", "grass", "sky", "unlabeled", "river"],
+  );
 });
 
 test("label sets: nearest colour, groups with the ignored label last, sameness", () => {

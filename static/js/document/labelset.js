@@ -72,7 +72,39 @@ const KIN = /** @type {Record<string, string[]>} */ ({
   river: ["water", "water-other", "sea"],
   road: ["path", "street", "dirt"],
   house: ["building", "building-other"],
+  // and from other sets
+  "sky-other": ["sky"],
+  water: ["water-other", "river", "sea"],
+  "water-other": ["water", "river", "sea"],
+  lake: ["river", "water", "water-other"],
+  earth: ["dirt", "terrain", "ground"],
+  terrain: ["grass", "earth", "dirt"],
+  ground: ["dirt", "earth", "terrain"],
+  "ground-other": ["dirt", "earth", "terrain"],
+  field: ["grass", "terrain"],
+  plant: ["plant-other", "bush", "vegetation"],
+  "plant-other": ["plant", "bush", "vegetation"],
+  vegetation: ["tree", "plant", "bush"],
+  path: ["road", "dirt", "earth"],
+  street: ["road"],
+  stone: ["rock"],
+  ice: ["snow"],
+  building: ["house", "building-other"],
+  "building-other": ["building", "house"],
 });
+
+/**
+ * @param {LabelSet} set
+ * @param {string} name
+ * @returns {Label | undefined} the label of that name, or its nearest kin in this set
+ */
+function kinOf(set, name) {
+  for (const candidate of [name, ...(KIN[name] ?? [])]) {
+    const found = set.labels.find((label) => label.name === candidate);
+    if (found) return found;
+  }
+  return undefined;
+}
 
 /**
  * The label of a name, or its nearest kin in this set, or the set's first label that is not ignored.
@@ -82,11 +114,22 @@ const KIN = /** @type {Record<string, string[]>} */ ({
  * @returns {Label}
  */
 export function labelByMeaning(set, name) {
-  for (const candidate of [name, ...(KIN[name] ?? [])]) {
-    const found = set.labels.find((label) => label.name === candidate);
-    if (found) return found;
+  return kinOf(set, name) ?? set.labels.find((label) => label.id !== set.ignore) ?? set.labels[0];
+}
+
+/**
+ * How ids of one set read in another, by meaning. What has no kin there becomes the ignored label, where there is one.
+ *
+ * @param {LabelSet} from
+ * @param {LabelSet} to
+ * @returns {Uint8Array} 256 ids of `to`, indexed by ids of `from`
+ */
+export function conversion(from, to) {
+  const table = new Uint8Array(256);
+  for (const { id, name } of from.labels) {
+    table[id] = kinOf(to, name)?.id ?? to.ignore ?? labelByMeaning(to, name).id;
   }
-  return set.labels.find((label) => label.id !== set.ignore) ?? set.labels[0];
+  return table;
 }
 
 /**

@@ -1,5 +1,6 @@
 /**
- * The first word to a newcomer: where to put the hand. Gone with the first stroke, and for good.
+ * The first word to a newcomer: where to put the hand. Gone with the first stroke; a new visit begins with it again
+ * only while no painting of this browser has been touched.
  *
  * @typedef {import("./studio.js").Studio} Studio
  */
@@ -9,10 +10,12 @@ import { byId, make } from "./dom.js";
 /** @param {Studio} studio */
 export function mountHint(studio) {
   const hint = byId("hint", HTMLElement);
+  let painted = false;
   studio.store.watch(["document", "label", "canUndo"], ({ document, label, canUndo }) => {
-    hint.hidden = !document || document.touched || canUndo;
+    painted ||= canUndo || Boolean(document?.touched);
+    hint.hidden = !document || painted;
     if (!document) return;
     const name = labelById(document.labelSet, label)?.name ?? "";
-    hint.replaceChildren("Drag here to paint ", make("b", {}, name), "; the photo follows");
+    hint.replaceChildren("Drag here to paint ", make("b", {}, name));
   });
 }

@@ -40,8 +40,8 @@ import { newId, newSeed } from "../core/ids.js";
 import { Store } from "../core/store.js";
 import { LabelDocument } from "../document/document.js";
 import { exportMap, fitMap, importMap } from "../document/exchange.js";
-import { createMap } from "../document/labelmap.js";
-import { labelById, labelByMeaning, sameSet } from "../document/labelset.js";
+import { bounds, createMap, readRect } from "../document/labelmap.js";
+import { conversion, labelById, labelByMeaning, sameSet } from "../document/labelset.js";
 import { drawScene } from "../document/scene.js";
 import { Hand } from "../tools/hand.js";
 
@@ -112,6 +112,19 @@ export class Studio {
   setModel(id) {
     this.store.set({ model: id });
     if (this.state.document) this.ports.keep(this.document, id);
+  }
+
+  /**
+   * What a model is given to paint: the painting's labels in the model's own set. The painting keeps its set for ever.
+   *
+   * @param {LabelDocument} painting
+   * @returns {(rect: import("../document/rect.js").Rect) => Uint8Array}
+   */
+  readerFor({ map, labelSet }) {
+    const target = this.model.label_set;
+    if (labelSet.hash === target.hash) return (rect) => readRect(map, rect);
+    const table = conversion(labelSet, target);
+    return (rect) => readRect(map, rect).map((id) => table[id]);
   }
 
   /** @param {ToolName} tool */
@@ -256,9 +269,10 @@ export class Studio {
   }
 
   async downloadPhoto() {
-    const { map, labelSet, title, seed } = this.document;
+    const { map, title, seed } = this.document;
     try {
-      const mask = await exportMap(map, labelSet);
+      const data = this.readerFor(this.document)(bounds(map));
+      const mask = await exportMap({ ...map, data }, this.model.label_set);
       const photo = await this.ports.fetchPicture({ mask, model: this.model.id, seed });
       this.ports.download(photo, `${fileName(title)}.png`);
     } catch (error) {
