@@ -132,7 +132,13 @@ def test_server_leaves_tensors_to_the_engine() -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["import server", "from server.app import x", "def f():\n    import server.cli", "__import__('server')"],
+    [
+        "import server",
+        "from server.app import x",
+        "def f():\n    import server.cli",
+        "__import__('server')",
+        "resources.files('server')",
+    ],
 )
 def test_the_walk_sees_every_form_of_import(source: str) -> None:
     assert [package for _, package in imports(ast.parse(source))] == ["server"]
