@@ -5,6 +5,7 @@ A map is uint8 (height, width), each value a class id. Nothing here knows files.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ Pixels = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
 _NAMED_AT_MOST: Final = 5
+_PIECE: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +43,17 @@ class Unknown:
 def check_ids(ids: Map, labels: LabelSet, palette: bytes | None = None) -> None:
     """Raise Problem if the map holds ids that the label set does not have, naming them, their counts and the
     nearest labels: by the colour that `palette` (RGB triples) shows for the id, else by number."""
-    counts = np.bincount(ids.reshape(-1), minlength=256)
+    counts = np.zeros(256, np.int64)
+    for piece in _pieces(ids.reshape(-1)):
+        counts += np.bincount(piece, minlength=256)
     unknown = [
         Unknown(f"id {number}", int(counts[number]), _nearest_to_id(number, labels, palette))
         for number in np.flatnonzero(counts).tolist()
         if number not in labels.by_id
     ]
     if unknown:
-        raise _problem("unknown-label", "id", unknown, labels)
+        unknown.sort(key=lambda one: -one.pixels)
+        raise _problem("unknown-label", "id", unknown[:_NAMED_AT_MOST], len(unknown), labels)
 
 
 def ids_of_colours(pixels: Pixels, labels: LabelSet) -> Map:
@@ -56,29 +61,44 @@ def ids_of_colours(pixels: Pixels, labels: LabelSet) -> Map:
 
     Raises Problem, naming the colours that the label set does not have.
     """
-    channels = pixels.astype(np.uint32)
-    packed = channels[:, :, 0] << 16 | channels[:, :, 1] << 8 | channels[:, :, 2]
-    colours, positions, counts = np.unique(packed, return_inverse=True, return_counts=True)
     known: dict[int, int] = {}
     for label in labels.labels:
         red, green, blue = label.color
         known.setdefault(red << 16 | green << 8 | blue, label.id)
-    ids = [known.get(colour, -1) for colour in colours.tolist()]
-    if -1 in ids:
-        strange = {c: n for c, n, i in zip(colours.tolist(), counts.tolist(), ids, strict=True) if i < 0}
-        raise _problem("unknown-colour", "colour", _unknown_colours(strange, labels), labels)
-    return np.array(ids, np.uint8)[positions].reshape(packed.shape)
+    colours = np.array(sorted(known), np.uint32)
+    table = np.array([known[colour] for colour in colours.tolist()], np.uint8)
+    ids = np.empty(pixels.shape[:2], np.uint8)
+    flat, strange = ids.reshape(-1), list[npt.NDArray[np.uint32]]()
+    for start, piece in zip(range(0, flat.size, _PIECE), _pieces(pixels.reshape(-1, 3)), strict=True):
+        packed = _packed(piece)
+        places = np.searchsorted(colours, packed).clip(max=colours.size - 1)
+        flat[start : start + _PIECE] = table[places]
+        strange.append(packed[colours[places] != packed])
+    _refuse_colours(np.concatenate(strange), labels)
+    return ids
 
 
-def _unknown_colours(counts: dict[int, int], labels: LabelSet) -> list[Unknown]:
-    # A smoothed map has thousands of colours: the nearest label is sought only for those that are named.
-    frequent = sorted(counts, key=lambda colour: -counts[colour])
-    rest = [Unknown("", counts[colour], labels.labels[0]) for colour in frequent[_NAMED_AT_MOST:]]
+def _pieces(values: Pixels) -> Iterator[Pixels]:
+    """The array in pieces: counting and searching take many times the memory of what they are given."""
+    return (values[start : start + _PIECE] for start in range(0, len(values), _PIECE))
+
+
+def _packed(pixels: Pixels) -> npt.NDArray[np.uint32]:
+    """RGB pixels (N, 3) as numbers 0xRRGGBB."""
+    red, green, blue = pixels.astype(np.uint32).T
+    return (red << np.uint32(16)) | (green << np.uint32(8)) | blue
+
+
+def _refuse_colours(strange: npt.NDArray[np.uint32], labels: LabelSet) -> None:
+    if not strange.size:
+        return
+    colours, counts = np.unique(strange, return_counts=True)
+    frequent = np.argsort(-counts, kind="stable")[:_NAMED_AT_MOST].tolist()
     named = [
-        Unknown(f"#{colour:06x}", counts[colour], _nearest_to_colour(_unpack(colour), labels))
-        for colour in frequent[:_NAMED_AT_MOST]
+        Unknown(f"#{colours[i]:06x}", int(counts[i]), _nearest_to_colour(_unpack(int(colours[i])), labels))
+        for i in frequent
     ]
-    return named + rest
+    raise _problem("unknown-colour", "colour", named, colours.size, labels)
 
 
 def _unpack(colour: int) -> Colour:
@@ -99,18 +119,17 @@ def _nearest_to_colour(colour: Colour, labels: LabelSet) -> Label:
     return min(labels.labels, key=distance)
 
 
-def _problem(code: str, thing: str, unknown: list[Unknown], labels: LabelSet) -> Problem:
-    named = sorted(unknown, key=lambda one: -one.pixels)[:_NAMED_AT_MOST]
-    more = f" and {len(unknown) - len(named)} more" if len(unknown) > len(named) else ""
+def _problem(code: str, thing: str, named: list[Unknown], count: int, labels: LabelSet) -> Problem:
+    more = f" and {count - len(named)} more" if count > len(named) else ""
     said = "; ".join(one.sentence() for one in named)
     return Problem(
         422,
         code,
-        f"Unknown {thing}{'' if len(unknown) == 1 else 's'} in the map",
+        f"Unknown {thing}{'' if count == 1 else 's'} in the map",
         f"The label set {labels.name!r} does not have {said}{more}.",
         "Use the labels that GET /models lists. Smoothing and resampling make values in between: save the "
         "map without them.",
-        extra={"unknown": [one.entry() for one in named], "unknown_count": len(unknown)},
+        extra={"unknown": [one.entry() for one in named], "unknown_count": count},
     )
 
 

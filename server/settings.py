@@ -78,7 +78,7 @@ class Settings(BaseSettings):
         description="Most pixels of a picture (width × height).",
     )
     max_map_pixels: int = Field(
-        default=16 * 1024 * 1024,
+        default=4 * 1024 * 1024,
         ge=4096,
         description="Most pixels of a label map that is sent to be resized to the picture's size.",
     )

@@ -396,6 +396,7 @@ def server_process(*, fake: bool) -> Iterator[tuple[psutil.Process, str]]:
     )
     settings = {
         "SCENEBRUSH_PORT": "0",
+        "SCENEBRUSH_MAX_SIDE": "64",  # valid pictures stay small, however a field scales them
         "SCENEBRUSH_LOG_FORMAT": "json",
         "SCENEBRUSH_MAX_BODY_BYTES": str(2**20),
         "SCENEBRUSH_BODY_TIMEOUT": "5",
