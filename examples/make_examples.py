@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from models.labels import load_label_set
+from server.codecs import encode_map
 
 FOLDER = Path(__file__).parent
 LABELS = load_label_set("landscape17")
@@ -32,9 +33,7 @@ SCENES = {
 
 def save(ids: np.ndarray, name: str) -> None:
     """Write ids as an 8-bit palette PNG."""
-    image = Image.fromarray(ids.astype(np.uint8))
-    image.putpalette(LABELS.palette())
-    image.save(FOLDER / name, optimize=True)
+    (FOLDER / name).write_bytes(encode_map(ids.astype(np.uint8), LABELS))
 
 
 def ridge(seed: int, base: float, height: float, rough: float) -> np.ndarray:

@@ -89,19 +89,26 @@ class RequestContext:
             self._record(scope, status, time.perf_counter() - started)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
+        route = _route_of(scope)
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.requests.labels(route, method, str(status)).inc()
         self._metrics.request_seconds.labels(route).observe(seconds)
-        quiet = route in _QUIET_ROUTES or scope["path"].startswith(_QUIET_PATHS)
+        quiet = route in _QUIET_ROUTES
         (log.debug if quiet else log.info)(
             "request", method=method, path=scope["path"], status=status, ms=round(seconds * 1000, 1)
         )
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_QUIET_ROUTES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-_QUIET_PATHS: Final = ("/assets/", "/docs/files/")
+_MOUNTS: Final = ("/assets/", "/docs/files/")
+_QUIET_ROUTES: Final = frozenset({"/healthz", "/readyz", "/metrics", *_MOUNTS})
+
+
+def _route_of(scope: Scope) -> str:
+    """The route's pattern, the mount's path, or "unmatched": few values, whatever is asked for."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    mount = next((mount for mount in _MOUNTS if path.startswith(mount)), "unmatched")
+    return str(getattr(scope.get("route"), "path", mount))
 
 
 def _request_id(scope: Scope) -> str:

@@ -12,7 +12,7 @@ import structlog
 from engine import EngineError
 from server import protocol
 from server.codecs import encode_picture
-from server.errors import Problem, problem_of
+from server.errors import Problem, internal, problem_of
 from server.protocol import Ack, Close, MalformedError, Open, Ping, Style
 from server.rendering import PainterLostError, Rendered, RenderRequest
 from server.scheduler import Turn
@@ -30,15 +30,6 @@ class Socket(Protocol):
     async def send_text(self, data: str) -> None: ...
     async def send_bytes(self, data: bytes) -> None: ...
     async def close(self, code: int = 1000, reason: str | None = None) -> None: ...
-
-
-class ConnectionOverError(Exception):
-    """Close the socket with this code."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
 
 
 class LivePainter:
@@ -112,7 +103,7 @@ class LivePainter:
             return
         if not isinstance(error, EngineError):
             log.error("live render failed", exc_info=error)
-        problem = problem_of(error) if isinstance(error, Exception) else problem_of(RuntimeError())
+        problem = problem_of(error) if isinstance(error, Exception) else internal()
         self._outbox.put_nowait(lambda: self._send_problem(request, problem))
 
     def _is_current(self, request: RenderRequest) -> bool:

@@ -30,7 +30,6 @@ class Close:
 
     GOING_AWAY: Final = 1001
     TOO_BIG: Final = 1009
-    INTERNAL: Final = 1011
     TOO_MANY: Final = 1013
     MALFORMED: Final = 4400
     ORIGIN: Final = 4403

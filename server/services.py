@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
@@ -47,7 +48,10 @@ class Services:
     async def drain(self) -> None:
         """Take no more work and tell live painters to come back; requests under way finish."""
         self.worker.draining = True
-        await asyncio.gather(*(painter.say_bye() for painter in list(self.painters)))
+        # A page that does not read must not hold the others up.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.drain_timeout):
+                await asyncio.gather(*(painter.say_bye() for painter in list(self.painters)))
 
 
 def open_library(settings: Settings) -> Library:

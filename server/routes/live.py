@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from server import protocol
 from server.errors import Problem
 from server.middleware import is_own_origin
-from server.painter import ConnectionOverError, LivePainter, error_message
+from server.painter import LivePainter, error_message
 from server.protocol import SUBPROTOCOL, Close, MalformedError
 from server.services import Services, ServicesOf
 
@@ -21,6 +21,15 @@ router = APIRouter()
 
 _SECONDS_TO_OPEN: Final = 10.0
 """A connection that opens no document in this time takes a seat for nothing."""
+
+
+class ConnectionOverError(Exception):
+    """Close the socket with this code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
 
 
 @router.websocket("/live")

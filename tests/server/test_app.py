@@ -255,12 +255,15 @@ def test_metrics(client: Client) -> None:
         async with client() as http:
             await http.get("/models/fake")
             await http.get("/nowhere/12345")
+            await http.get("/assets/54321/js/main.js")
             text = (await http.get("/metrics")).text
             assert (
                 'scenebrush_requests_total{method="GET",route="/models/{model_id}",status="200"} 1.0' in text
             )
             assert 'route="unmatched",status="404"' in text
+            assert 'route="/assets/",status="404"' in text
             assert "12345" not in text
+            assert "54321" not in text
             assert "scenebrush_painters 0.0" in text
         async with client(metrics=False) as http:
             assert (await http.get("/metrics")).status_code == 404
