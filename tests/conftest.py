@@ -27,6 +27,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[network.ISOLATION] = "none" if config.getoption("--network") else network.cut_off()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Playwright keeps an event loop running in this thread once a browser has started, and no test of a
+    # coroutine could start its own: the browser comes last.
+    items.sort(key=lambda item: item.path.is_relative_to(ROOT / "tests" / "browser"))
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     return f"network: {network.HEADER[config.stash[network.ISOLATION]]}"
 
