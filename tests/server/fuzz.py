@@ -296,8 +296,8 @@ def _valid_frame(rng: random.Random, page: Page) -> str | bytes:
         page.revision = rng.randrange(1, 1000)
         width, height = page.size
         return protocol.encode_labels(page.epoch, page.revision, 0, 0, _ids(rng, width, height), whole=True)
-    if rng.random() < 0.3:
-        return json.dumps({"type": "ack", "epoch": page.epoch, "frame": max(1, page.frames)})
+    if page.frames and rng.random() < 0.3:
+        return json.dumps({"type": "ack", "epoch": page.epoch, "frame": page.frames})
     page.revision += 1
     if rng.random() < 0.2:
         style = {
@@ -476,6 +476,8 @@ def _send_frames(report: Report, url: str, numbers: range) -> None:
             if waiting[-1] % 4:  # most connections begin well, so that what follows meets an open document
                 socket.send(_open(random.Random(waiting[-1]), page))
                 socket.send(_valid_frame(random.Random(1), page))
+            if waiting[-1] % 4 == 1:  # … and some see their first picture, so that more can follow it
+                _listen(socket, page, report, patience=2.0)
             while waiting:
                 socket.send(frame(waiting[-1], page))
                 waiting.pop()
@@ -497,11 +499,11 @@ def _connected(url: str) -> ClientConnection:
     )
 
 
-def _listen(socket: ClientConnection, page: Page, report: Report) -> None:
-    """Take what has come, without waiting long: a fuzzer does not hold back."""
+def _listen(socket: ClientConnection, page: Page, report: Report, patience: float = 0.0) -> None:
+    """Take what has come, without waiting long unless for a first picture: a fuzzer does not hold back."""
     with contextlib.suppress(TimeoutError):
         while True:
-            message = socket.recv(0.01)
+            message = socket.recv(0.01 if page.frames else max(0.01, patience))
             if isinstance(message, bytes):
                 page.frames = protocol.decode_frame(message).frame
                 report.frames["pictures"] += 1
