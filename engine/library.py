@@ -45,6 +45,8 @@ class Library:
         torch.backends.cudnn.benchmark = False  # equal requests must give equal bytes: no kernel swaps
         torch.backends.cudnn.deterministic = True
         self._compute = choose(device, precision)
+        if self._compute.precision == "fp32":  # TF32, cuDNN's default, keeps ten bits of the 23
+            torch.backends.cudnn.conv.fp32_precision = "ieee"  # pyright: ignore[reportAttributeAccessIssue]
         self._paths: dict[str, Path] = {}
         self._specs: dict[str, ModelSpec] = {}
         self._parameters: dict[str, int] = {}

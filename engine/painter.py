@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
+from typing import SupportsIndex
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from models.noise import style_from_seed
 from models.spade import StyleField
 
 MAX_SEED = 2**32 - 1
+MAX_STYLE = 100.0  # largest magnitude of a style code's values
 LabelMap = NDArray[np.uint8]
 
 
@@ -121,7 +124,7 @@ class Painter:
             f"Use its ids, {min(self.spec.labels.by_id)}…{max(self.spec.labels.by_id)}.",
         )
 
-    def set_style(self, style: int | Sequence[float]) -> None:
+    def set_style(self, style: SupportsIndex | Sequence[float]) -> None:
         """Set the light.
 
         Args:
@@ -132,9 +135,10 @@ class Painter:
         Raises:
             EngineError: a seed out of range, or a code of another length or with values that are not finite.
         """
-        if isinstance(style, int):
-            self.set_noise(style)
-            normal = style_from_seed(style, self.spec.style_dim)
+        if isinstance(style, SupportsIndex):
+            seed = index(style)
+            self.set_noise(seed)
+            normal = style_from_seed(seed, self.spec.style_dim)
             self._code = self._generator.code_from_normal(normal.to(self._compute.device)).cpu()
             return
         if len(style) != self.spec.style_dim:
@@ -144,9 +148,11 @@ class Painter:
                 "Send as many.",
             )
         code = torch.tensor(style, dtype=torch.float32)
-        if not torch.isfinite(code).all() or code.abs().max() > 100:
+        if not torch.isfinite(code).all() or code.abs().max() > MAX_STYLE:
             raise EngineError(
-                "the style code", "it holds values that are not finite or beyond ±100", "Send others."
+                "the style code",
+                f"it holds values that are not finite or beyond ±{MAX_STYLE:g}",
+                "Send others.",
             )
         self._code = code
 

@@ -42,6 +42,8 @@ class LoadedModel:
 def styled_spade(spec: ModelSpec) -> tuple[StyledSpadeGenerator, StyleEncoder]:
     """The built-in family from its options."""
     options = spec.options
+    if spec.style_dim < 1:
+        raise SpecError("entry 'style_dim' is 0: this architecture needs a style code")
     widths = ints_option(options, "widths", 1, 4096, longest=9)
     generator = StyledSpadeGenerator(
         spec.labels.channels,

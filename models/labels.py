@@ -105,17 +105,19 @@ class LabelSet:
         try:
             name, entries, ignore = str(data["name"]), list(data["labels"]), data.get("ignore")
             labels = tuple(_label(entry) for entry in entries)
-        except (KeyError, TypeError, ValueError) as error:
+            ignore = None if ignore is None else int(ignore)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise LabelError(f"not a label set: {error}") from error
         if len({label.name for label in labels}) < len(labels):
             labels = _tell_apart(labels)
-        return LabelSet(name, labels, None if ignore is None else int(ignore))
+        return LabelSet(name, labels, ignore)
 
 
 def _label(entry: Mapping[str, Any]) -> Label:
     number, name = int(entry["id"]), str(entry["name"])
     if not 0 < len(name) <= 100:
         raise ValueError(f"label {number} has a name of {len(name)} characters")
+    name.encode()  # a ValueError for half a surrogate pair
     red, green, blue = entry.get("color") or distinct_color(number)
     color = (int(red), int(green), int(blue))
     if not all(0 <= value <= 255 for value in color):
@@ -156,6 +158,8 @@ def load_label_set(name: str) -> LabelSet:
 # A concept is a word for what a label shows. Each set's names lead to concepts, and each concept to a broader
 # one, so that two sets meet either in the concept itself (exact) or in the nearest broader or sibling one
 # (not exact).
+
+BROADER_STEPS = 4  # how far a meaning may be stretched to find a label
 
 _CONCEPTS: Mapping[str, str] = {
     "sky-other": "sky", "clouds": "cloud", "fog": "fog", "earth": "dirt", "ground": "dirt",
@@ -214,6 +218,14 @@ def concept_of(name: str) -> str:
     return _CONCEPTS.get(name, name)
 
 
+def meanings(name: str) -> tuple[str, ...]:
+    """The concept of a label's name and the broader or sibling ones after it, nearest first."""
+    chain = [concept_of(name)]
+    while len(chain) <= BROADER_STEPS and (broader := _BROADER.get(chain[-1])) and broader not in chain:
+        chain.append(broader)
+    return tuple(chain)
+
+
 def group_of(name: str) -> str:
     """The palette group of a label that names none: by its own meaning; what no landscape holds is
     "things"."""
@@ -224,9 +236,8 @@ def group_of(name: str) -> str:
 def convert(source: LabelSet, target: LabelSet) -> dict[int, Match]:
     """Where each label of `source` goes in `target`, by meaning.
 
-    The same name wins, then the same concept, then the nearest broader concept (at most four steps), then the
-    target's "not labelled"; a target without one gets its first label. Everything after the concept is not
-    exact.
+    The same name wins, then the same concept, then the nearest broader one (see `meanings`), then the target's
+    "not labelled"; a target without one gets its first label. Everything after the concept is not exact.
     """
     concepts: dict[str, int] = {}
     for label in target.labels:
@@ -238,11 +249,10 @@ def convert(source: LabelSet, target: LabelSet) -> dict[int, Match]:
 def _match(name: str, target: LabelSet, concepts: Mapping[str, int], fallback: int) -> Match:
     if name in target.by_name:
         return Match(target.by_name[name].id, exact=True)
-    concept = concept_of(name)
-    if concept in concepts:
-        return Match(concepts[concept], exact=True)
-    for _ in range(4):
-        concept = _BROADER.get(concept, "")
+    own, *broader = meanings(name)
+    if own in concepts:
+        return Match(concepts[own], exact=True)
+    for concept in broader:
         if concept in concepts:
             return Match(concepts[concept], exact=False)
-    return Match(fallback, exact=concept_of(name) == "unlabeled")
+    return Match(fallback, exact=own == "unlabeled")

@@ -66,8 +66,9 @@ class ModelSpec:
             SpecError: not JSON, another format, or an entry missing or of the wrong kind.
         """
         try:
-            raw: object = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+            raw: object = json.loads(text, parse_constant=_no_constant)
+            json.dumps(raw, ensure_ascii=False).encode()  # half a surrogate pair could never be shown again
+        except (ValueError, RecursionError) as error:
             raise SpecError(f"the spec is not JSON: {error}") from error
         if not isinstance(raw, dict):
             raise SpecError("the spec is not a JSON object")
@@ -95,6 +96,10 @@ _PLAIN: Mapping[str, type] = {
     "provenance": dict,
     "options": dict,
 }
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON value")
 
 
 def _within(name: str, value: int, low: int, high: int) -> None:

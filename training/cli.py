@@ -15,13 +15,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from models.labels import load_label_set
-from training.data import Pair, read_pairs
+from training.data import Pair, fitted, read_pairs, split_of
 from training.export import export
 from training.loop import Run
 from training.recipe import Recipe
 from training.sheet import contact_sheet
 
 SHEET_PAIRS = 8
+PRECISIONS = ("bf16-mixed", "32-true")
 LOG_EVERY = 200  # pictures
 
 
@@ -44,7 +45,7 @@ def train(
         out: the run's folder.
         recipe: what to train; the built-in recipe by default.
         labels: name of the label set that the label maps are in.
-        precision, accelerator: as Lightning Fabric names them.
+        precision: "bf16-mixed" or "32-true"; accelerator: as Lightning Fabric names it.
         threads: CPU threads; torch's own choice by default.
         save_every, sheet_every: pictures between saved states and between contact sheets.
 
@@ -56,12 +57,17 @@ def train(
     """
     console = console or Console()
     recipe = recipe or Recipe()
+    if precision not in PRECISIONS:  # fp16 would need its losses scaled, and nothing here needs fp16
+        raise ValueError(f"precision {precision!r}: use {' or '.join(PRECISIONS)}")
     if threads:
         torch.set_num_threads(threads)
-    pairs = read_pairs(data, "train")
-    shown = read_pairs(data, "validation", SHEET_PAIRS)
+    everything = read_pairs(data)
+    pairs = [pair for pair in everything if split_of(pair.name) == "train"]
+    label_set = load_label_set(labels)
     fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)  # pyright: ignore[reportArgumentType]
-    run = Run(out, recipe, pairs, load_label_set(labels), fabric)
+    run = Run(out, recipe, pairs, label_set, fabric)
+    held_out = [pair for pair in everything if split_of(pair.name) == "validation"]
+    shown = fitted((held_out or pairs)[:SHEET_PAIRS], label_set, run.networks.generator.stride)
     console.print(f"{len(pairs)} pairs from {data}; run in {out}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, TextColumn("{task.fields[note]}"), console=console) as progress:

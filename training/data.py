@@ -11,7 +11,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -19,6 +19,10 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms.v2.functional import resize
+
+from models.encoder import ENCODER_SIZE
+from models.labels import LabelSet
 
 Split = Literal["train", "validation", "test"]
 
@@ -112,11 +116,50 @@ def _pair(name: str, image: bytes, labels: bytes, meta: dict[str, Any]) -> Pair:
     return Pair(name, photo, ids, meta)
 
 
+DONT_CARE = 255  # what many published label files hold where nothing is labelled
+
+
+def fitted(pairs: list[Pair], labels: LabelSet, side: int) -> list[Pair]:
+    """The same pairs, fit to train on with a label set and crops of up to `side` pixels: `DONT_CARE` becomes
+    the set's "not labelled".
+
+    Raises:
+        DataError: a picture smaller than the crops, or an id that the set does not have; the first is named.
+    """
+    return [_fitted(pair, labels, side) for pair in pairs]
+
+
+def _fitted(pair: Pair, labels: LabelSet, side: int) -> Pair:
+    height, width = pair.labels.shape
+    if min(height, width) < side:
+        raise DataError(f"pair {pair.name} is {width}×{height}, smaller than the crops of {side}×{side}")
+    counts = np.bincount(pair.labels.ravel(), minlength=256)
+    ids = pair.labels
+    if counts[DONT_CARE] and labels.ignore is not None:
+        ids = np.where(ids == DONT_CARE, np.uint8(labels.ignore), ids)
+        counts[DONT_CARE] = 0
+    unknown = [number for number in np.flatnonzero(counts).tolist() if number not in labels.by_id]
+    if unknown:
+        raise DataError(
+            f"label map {pair.name} holds id {unknown[0]} ({counts[unknown[0]]} pixels), "
+            f"which the label set {labels.name!r} does not have"
+        )
+    return replace(pair, labels=ids)
+
+
+def centred(pair: Pair, height: int, width: int) -> Pair:
+    """The middle of a pair, cut to height × width (its own size at most)."""
+    top, left = (pair.labels.shape[0] - height) // 2, (pair.labels.shape[1] - width) // 2
+    window = np.s_[top : top + height, left : left + width]
+    return replace(pair, image=pair.image[window], labels=pair.labels[window])
+
+
 @dataclass(frozen=True)
 class Batch:
     """What one step trains on.
 
-    real: float32 (B, 3, S, S) in [−1, 1]; whole: the pictures that the crops come from, float32 (B, 3, H, W);
+    real: float32 (B, 3, S, S) in [−1, 1]; whole: the pictures that the crops come from, reduced to the style
+    encoder's size E, float32 (B, 3, E, E);
     labels: int64 (B, S, S), true classes; given: int64 (B, S, S), what the generator is told.
     """
 
@@ -137,7 +180,13 @@ def to_float(image: np.ndarray) -> Tensor:
 
 
 def random_batch(
-    pairs: list[Pair], size: int, crop: int, rng: np.random.Generator, crude: float, drop: float
+    pairs: list[Pair],
+    size: int,
+    crop: int,
+    rng: np.random.Generator,
+    crude: float = 0.0,
+    drop: float = 0.0,
+    unlabelled: int | None = None,
 ) -> Batch:
     """Crops of random pictures, flipped at random.
 
@@ -146,7 +195,8 @@ def random_batch(
         crop: S, side of the crops (the picture's own side at most).
         rng: the step's generator; equal generators give equal batches.
         crude: probability that a picture's given map is smoothed, as a person would have painted it.
-        drop: probability that one of its classes is given as 0, "unlabeled".
+        drop: probability that one of its classes is given as `unlabelled`.
+        unlabelled: the id for "not labelled"; None if the set has none, and nothing is dropped.
     """
     chosen = [pairs[i] for i in rng.integers(len(pairs), size=size)]
     real, whole, labels, given = [], [], [], []
@@ -158,10 +208,10 @@ def random_batch(
         window = np.s_[top : top + crop, left : left + crop]
         truth = torch.from_numpy(ids[window].astype(np.int64))
         told = smoothed(truth, int(rng.integers(2, 8))) if rng.random() < crude else truth
-        if rng.random() < drop:
-            told = torch.where(told == int(rng.choice(np.unique(truth.numpy()))), 0, told)
+        if rng.random() < drop and unlabelled is not None:
+            told = torch.where(told == int(rng.choice(np.unique(truth.numpy()))), unlabelled, told)
         real.append(to_float(image[window]))
-        whole.append(to_float(image))
+        whole.append(resize(to_float(image), [ENCODER_SIZE, ENCODER_SIZE], antialias=True))
         labels.append(truth)
         given.append(told)
     return Batch(*(torch.stack(items) for items in (real, whole, labels, given)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,8 +24,7 @@ from models.labels import LabelSet
 from models.segmenter import UNet
 from models.spade import resize_labels
 from training.data import Pair, read_pairs, to_float
-from training.recipe import Recipe
-from training.sheet import paint
+from training.sheet import common_size, paint
 
 RARE = 0.002  # classes with a smaller share of the pixels are left out of the mean, and named
 
@@ -79,6 +79,7 @@ def read_pictures(
 def evaluate(model: LoadedModel, segmenter: UNet, pairs: Sequence[Pair]) -> dict[str, Reading]:
     """Readings of the real pictures and of pictures generated from their maps in their own styles."""
     labels = model.spec.labels
+    pairs = common_size(pairs, math.lcm(model.generator.stride, segmenter.stride))
 
     def generated(pair: Pair) -> Tensor:
         code, _ = model.encoder(to_float(pair.image).unsqueeze(0))
@@ -90,9 +91,10 @@ def evaluate(model: LoadedModel, segmenter: UNet, pairs: Sequence[Pair]) -> dict
     }
 
 
-def load_segmenter(path: Path, classes: int, widths: Sequence[int]) -> UNet:
-    """A run's `segmenter.pt` in evaluation mode."""
-    segmenter = UNet(classes, widths)
+def load_segmenter(path: Path, classes: int) -> UNet:
+    """A run's `segmenter.pt`, built as the `recipe.json` beside it says, in evaluation mode."""
+    recipe = json.loads((path.parent / "recipe.json").read_text())
+    segmenter = UNet(classes, recipe["segmenter_widths"])
     segmenter.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     return segmenter.eval().requires_grad_(False)
 
@@ -106,7 +108,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=None, help="only the first so many pictures")
     arguments = parser.parse_args()
     model = load(arguments.model)
-    segmenter = load_segmenter(arguments.segmenter, model.spec.labels.channels, Recipe().segmenter_widths)
+    segmenter = load_segmenter(arguments.segmenter, model.spec.labels.channels)
     pairs = read_pairs(arguments.data, arguments.split, arguments.limit)
     readings = evaluate(model, segmenter, pairs)
     document = {"split": arguments.split, "pictures": len(pairs)} | {

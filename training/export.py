@@ -16,10 +16,11 @@ from models.encoder import StyleEncoder
 from models.generator import StyledSpadeGenerator
 from models.spade import StyleField
 from models.spec import ModelSpec
-from training.data import Pair, random_batch, to_float
+from training.data import Pair, to_float
 from training.loop import Run, seeded
 
 PRIOR_PICTURES = 1_000
+NATIVE = 256  # pixels; larger pictures are trained on in crops
 
 
 @torch.no_grad()
@@ -62,9 +63,7 @@ def refresh_statistics(run: Run, batches: int, side: int, size: int) -> None:
     with measuring_statistics(generator):
         for i in range(batches):
             rng = seeded(run.recipe.seed, 2**41 + i)
-            batch = random_batch(run.pairs, size, side, rng, run.recipe.crude, run.recipe.drop).to(
-                run.fabric.device
-            )
+            batch = run.batch(size, side, rng)
             code, _ = encoder(batch.whole)
             grids = generator.grids(side, side)
             noise = [torch.randn(size, generator.noise_channels, h, w, device=code.device) for h, w in grids]
@@ -79,7 +78,6 @@ def export(
     licence: str,
     provenance: Mapping[str, Any],
     batches: int = 60,
-    side: int = 256,
     size: int = 4,
 ) -> ModelSpec:
     """Write the run's averaged generator and style encoder as one checkpoint.
@@ -89,7 +87,8 @@ def export(
         path: the file to write.
         model_id, name, licence, provenance: see `ModelSpec`; recipe and pictures seen are added to the
         provenance.
-        batches, side, size: how many batches of `size` crops of `side` pixels the statistics are measured on.
+        batches, size: how many batches of how many crops the batch statistics are measured on; the crops are
+            as large as the smallest training picture allows, at most `NATIVE` pixels.
 
     Returns:
         The spec written.
@@ -97,13 +96,15 @@ def export(
     recipe = run.recipe
     with run.averaged() as (generator, encoder):
         fit_prior(generator, codes_of(encoder, run.pairs[:PRIOR_PICTURES]))
+        smallest = min(min(pair.labels.shape) for pair in run.pairs)
+        side = min(smallest, NATIVE) // generator.stride * generator.stride
         refresh_statistics(run, batches, side, size)
         spec = ModelSpec(
             id=model_id,
             name=name,
             architecture="styled-spade",
             labels=run.labels,
-            native_size=256,
+            native_size=side,
             stride=generator.stride,
             style_dim=recipe.style_dim,
             licence=licence,
@@ -116,6 +117,4 @@ def export(
             },
         )
         save(path, spec, generator, encoder)
-        generator.prior_mean.zero_()
-        generator.prior_scale.copy_(torch.eye(recipe.style_dim, device=generator.prior_scale.device))
     return spec

@@ -27,8 +27,8 @@ from models.labels import LabelSet
 from models.segmenter import UNet
 from models.spade import StyleField, resize_labels
 from training import losses
-from training.data import Batch, Pair, random_batch
-from training.recipe import Recipe
+from training.data import Batch, Pair, fitted, random_batch
+from training.recipe import NETWORKS, Recipe
 
 Report = Callable[[int, dict[str, float]], None]
 
@@ -94,13 +94,28 @@ def write_atomically(value: Any, path: Path) -> None:
     partial.replace(path)
 
 
+def _keep_recipe(path: Path, recipe: Recipe) -> None:
+    """Write the recipe down, unless the networks of the one that is there are others."""
+    if path.exists():
+        before = json.loads(path.read_text())
+        now = json.loads(json.dumps(recipe.to_json()))
+        changed = [name for name in NETWORKS if before.get(name) != now[name]]
+        if changed:
+            name = changed[0]
+            raise TrainingError(
+                f"{path.parent} holds a run with {name} = {before.get(name)}, not {now[name]}: "
+                "continue it with its own recipe, or choose a new folder"
+            )
+    path.write_text(json.dumps(recipe.to_json(), indent=1))
+
+
 class Run:
     """One training run in a folder.
 
     Args:
         folder: where its files live; made if missing. An existing run is continued.
-        recipe: must equal the folder's recipe in everything but the schedule's length.
-        pairs: training pairs.
+        recipe: its networks must be those of the folder's recipe; schedule, rates, weights may differ.
+        pairs: training pairs, see `training.data.fitted`.
         labels: their label set.
         fabric: device, precision, processes.
     """
@@ -108,9 +123,11 @@ class Run:
     def __init__(
         self, folder: Path, recipe: Recipe, pairs: list[Pair], labels: LabelSet, fabric: Fabric
     ) -> None:
-        self.folder, self.recipe, self.pairs, self.labels, self.fabric = folder, recipe, pairs, labels, fabric
+        self.folder, self.recipe, self.labels, self.fabric = folder, recipe, labels, fabric
+        self.largest_crop = max(side for _, side, _ in recipe.crops)
+        self.pairs = fitted(pairs, labels, self.largest_crop)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "recipe.json").write_text(json.dumps(recipe.to_json(), indent=1))
+        _keep_recipe(folder / "recipe.json", recipe)
         seeded(recipe.seed, -1 % 2**32)
         self.networks = Networks.build(recipe, labels.channels)
         for network in vars(self.networks).values():
@@ -147,16 +164,19 @@ class Run:
         if not path.exists():
             return False
         state = torch.load(path, map_location=self.fabric.device, weights_only=True)
-        try:
-            self.painter.load_state_dict(state["painter"])
-            self.networks.discriminator.load_state_dict(state["discriminator"])
-        except RuntimeError as error:
-            raise TrainingError(f"{path} was made by another recipe; choose a new folder. {error}") from error
+        self.painter.load_state_dict(state["painter"])
+        self.networks.discriminator.load_state_dict(state["discriminator"])
         self.generator_step.load_state_dict(state["generator_step"])
         self.discriminator_step.load_state_dict(state["discriminator_step"])
         self.average.state = state["average"]
         self.seen, self.seconds = state["seen"], state["seconds"]
         return True
+
+    def batch(self, size: int, side: int, rng: np.random.Generator) -> Batch:
+        """`size` crops of `side` pixels as the recipe has them, on the run's device."""
+        recipe = self.recipe
+        batch = random_batch(self.pairs, size, side, rng, recipe.crude, recipe.drop, self.labels.ignore)
+        return batch.to(self.fabric.device)
 
     @contextmanager
     def averaged(self) -> Generator[tuple[StyledSpadeGenerator, StyleEncoder]]:
@@ -179,10 +199,10 @@ class Run:
             segmenter.load_state_dict(torch.load(path, map_location=self.fabric.device, weights_only=True))
         else:
             optimiser = torch.optim.Adam(segmenter.parameters(), lr=2e-3)
-            side, size = 128, 16
+            side, size = min(128, self.largest_crop), 16
             for seen in range(0, recipe.segmenter_pictures, size):
                 rng = seeded(recipe.seed, 2**40 + seen)
-                batch = random_batch(self.pairs, size, side, rng, 0.0, 0.0).to(self.fabric.device)
+                batch = random_batch(self.pairs, size, side, rng).to(self.fabric.device)
                 optimiser.param_groups[0]["lr"] = 2e-3 * (1 - seen / recipe.segmenter_pictures) ** 0.9
                 loss, accuracy = self._segmenter_loss(batch)
                 optimiser.zero_grad(set_to_none=True)
@@ -209,7 +229,7 @@ class Run:
             started = time.perf_counter()
             side, size = self.recipe.crop_at(self.seen)
             rng = seeded(self.recipe.seed, self.seen)
-            batch = random_batch(self.pairs, size, side, rng, self.recipe.crude, self.recipe.drop)
+            batch = self.batch(size, side, rng)
             figures = self._step(
                 batch.to(self.fabric.device), mixed=bool(rng.random() < self.recipe.two_styles)
             )
@@ -267,7 +287,7 @@ class Run:
         given = resize_labels(batch.given, *scores.shape[-2:])
         terms = {
             "adversarial": recipe.adversarial
-            * losses.real_loss(scores, given, self.labels.channels, self.labels.ignore or 0),
+            * losses.real_loss(scores, given, self.labels.channels, self.labels.ignore),
             "kl": recipe.kl * losses.kl_loss(*latent),
         }
         if not mixed:  # two lights in one picture have no photo to be compared with
@@ -294,7 +314,7 @@ class Run:
             real_scores, fake_scores = discriminator(torch.cat([batch.real, fake])).chunk(2)
         labels = resize_labels(batch.labels, *real_scores.shape[-2:])
         terms = {
-            "discriminator_real": losses.real_loss(real_scores, labels, classes, self.labels.ignore or 0),
+            "discriminator_real": losses.real_loss(real_scores, labels, classes, self.labels.ignore),
             "discriminator_fake": losses.fake_loss(fake_scores),
         }
         if (self.seen // len(fake)) % self.recipe.label_mix_every == 0:

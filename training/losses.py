@@ -31,7 +31,7 @@ def segmentation_loss(scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor
     return F.cross_entropy(scores.float(), labels, weight=weights, reduction="none").mean()
 
 
-def real_loss(scores: Tensor, labels: Tensor, classes: int, ignore: int) -> Tensor:
+def real_loss(scores: Tensor, labels: Tensor, classes: int, ignore: int | None) -> Tensor:
     """A real (or to-be-taken-for-real) picture: every pixel is its class. scores (B, classes + 1, h, w)."""
     weights = F.pad(class_weights(labels, classes, ignore), (1, 0))
     return segmentation_loss(scores, labels + 1, weights)

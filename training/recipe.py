@@ -5,6 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+# What a run's tensors depend on: a run cannot be continued with another value of these.
+NETWORKS = (
+    "widths",
+    "hidden",
+    "style_dim",
+    "noise_channels",
+    "encoder_widths",
+    "discriminator_widths",
+    "segmenter_widths",
+)
+
 
 @dataclass(frozen=True)
 class Recipe:

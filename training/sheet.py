@@ -21,7 +21,7 @@ from models.generator import StyledSpadeGenerator
 from models.labels import LabelSet
 from models.noise import style_from_seed
 from models.spade import StyleField
-from training.data import Pair, read_pairs, to_float
+from training.data import Pair, centred, read_pairs, to_float
 
 
 def to_bytes(picture: Tensor) -> np.ndarray:
@@ -43,6 +43,12 @@ def paint(generator: StyledSpadeGenerator, labels: np.ndarray, code: Tensor, see
     return to_bytes(generator(ids, style, generator.noise(seed, *labels.shape))[0])
 
 
+def common_size(pairs: Sequence[Pair], multiple: int) -> list[Pair]:
+    """The middles of pairs, all of the largest size that every one of them has, a multiple of `multiple`."""
+    height, width = (min(pair.labels.shape[axis] for pair in pairs) // multiple * multiple for axis in (0, 1))
+    return [centred(pair, height, width) for pair in pairs]
+
+
 @torch.no_grad()
 def contact_sheet(
     generator: StyledSpadeGenerator,
@@ -57,6 +63,7 @@ def contact_sheet(
     Returns:
         uint8 (rows · H, across · (3 + len(seeds)) · W, 3); unused cells are black.
     """
+    pairs = common_size(pairs, generator.stride)
     cells = [_cell(generator, encoder, pair, label_set, seeds) for pair in pairs]
     height, width, _ = cells[0].shape
     rows = math.ceil(len(cells) / across)

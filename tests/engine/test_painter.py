@@ -131,6 +131,13 @@ def test_a_seed_sets_light_and_noise_and_a_code_sets_light(library: Library) -> 
     assert np.array_equal(painter.render(), seven)
 
 
+def test_any_whole_number_is_a_seed(library: Library) -> None:
+    one, other = library.painter(None, 8, 8), library.painter(None, 8, 8)
+    one.set_style(7)
+    other.set_style(np.int64(7))
+    assert one.style == other.style
+
+
 def code_of(length: int, value: float = 0.0) -> list[float]:
     return [value] * length
 

@@ -112,6 +112,11 @@ def document(**changes: Any) -> str:
         (document(options={"widths": [12, 8, 10**9], "hidden": 6, "noise_channels": 2}), "widths"),
         (document(options={"widths": [], "hidden": 6, "noise_channels": 2}), "widths"),
         (document(options={}), "widths"),
+        (document(style_dim=0), "style_dim"),
+        (document(labels={"name": "x", "labels": [{"id": 0, "name": "a"}], "ignore": "x"}), "labels"),
+        (document(provenance={"x": float("inf")}), "Infinity"),
+        (document(name="\ud800"), "not JSON"),
+        (document(style_dim=8).replace('"style_dim": 8', '"style_dim": ' + "9" * 5000), "not JSON"),
     ],
 )
 def test_a_wrong_spec_is_a_clear_error(tmp_path: Path, spec: str, word: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.labels import BUILTIN_SETS, Label, LabelError, LabelSet, convert, load_label_set
+from models.labels import BUILTIN_SETS, Label, LabelError, LabelSet, convert, load_label_set, meanings
 
 
 @pytest.mark.parametrize(
@@ -103,3 +103,9 @@ def test_conversion_is_total_and_the_identity_on_itself(source: str, target: str
     assert all(match.target in other.by_id for match in table.values())
     if source == target:
         assert all(match.exact and match.target == number for number, match in table.items())
+
+
+def test_meanings_lead_from_the_name_outwards() -> None:
+    assert meanings("palm") == ("palm", "tree")
+    assert meanings("swimming") == ("pool", "water", "sea")
+    assert meanings("teddy bear") == ("teddy bear",)

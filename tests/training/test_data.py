@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from training.data import DataError, random_batch, read_pairs, smoothed, split_of, to_float
+from models.labels import load_label_set
+from training.data import DataError, fitted, random_batch, read_pairs, smoothed, split_of, to_float
 
 
 def test_splits_follow_the_seed() -> None:
@@ -93,19 +95,19 @@ def test_no_source_and_no_pairs(tmp_path: Path) -> None:
 def test_a_batch_is_a_function_of_its_generator(source: Path) -> None:
     pairs = read_pairs(source, limit=8)
     one, same, other = (
-        random_batch(pairs, 4, 96, np.random.default_rng(seed), 0.5, 0.5) for seed in (1, 1, 2)
+        random_batch(pairs, 4, 96, np.random.default_rng(seed), 0.5, 0.5, 0) for seed in (1, 1, 2)
     )
     assert torch.equal(one.real, same.real)
     assert torch.equal(one.given, same.given)
     assert not torch.equal(one.real, other.real)
     assert one.real.shape == (4, 3, 96, 96)
-    assert one.whole.shape == (4, 3, 256, 256)
+    assert one.whole.shape == (4, 3, 128, 128)
     assert one.labels.shape == one.given.shape == (4, 96, 96)
 
 
 def test_crops_show_the_same_place_in_photo_and_map(source: Path) -> None:
     pairs = read_pairs(source, limit=8)
-    batch = random_batch(pairs, 8, 64, np.random.default_rng(5), 0.0, 0.0)
+    batch = random_batch(pairs, 8, 64, np.random.default_rng(5))
     assert torch.equal(batch.labels, batch.given)
     places = 0
     for real, labels in zip(batch.real, batch.labels, strict=True):
@@ -118,6 +120,19 @@ def test_crops_show_the_same_place_in_photo_and_map(source: Path) -> None:
                         assert np.array_equal(ids[y : y + 64, x : x + 64], labels.numpy())
                         places += 1
     assert places >= 8
+
+
+def test_ids_that_a_label_set_lacks_are_named(source: Path) -> None:
+    pair = read_pairs(source, limit=1)[0]
+    labels = load_label_set("landscape17")
+    strange = pair.labels.copy()
+    strange[:2, :3] = 99
+    with pytest.raises(DataError, match=rf"{pair.name} holds id 99 \(6 pixels\)"):
+        fitted([replace(pair, labels=strange)], labels, 64)
+    strange[:2, :3] = 255
+    mended = fitted([replace(pair, labels=strange)], labels, 64)[0]
+    assert (mended.labels[:2, :3] == 0).all()
+    assert np.array_equal(mended.labels[2:], pair.labels[2:])
 
 
 def test_smoothing_keeps_regions_and_drops_details() -> None:

@@ -35,7 +35,8 @@ def test_the_commands_print_and_draw(
 ) -> None:
     model = write_tiny_model(tmp_path)
     judge = tmp_path / "segmenter.pt"
-    torch.save(UNet(17, Recipe().segmenter_widths).state_dict(), judge)
+    torch.save(UNet(17, (4, 8)).state_dict(), judge)
+    (tmp_path / "recipe.json").write_text(json.dumps(Recipe(segmenter_widths=(4, 8)).to_json()))
     command = ["evaluate", str(model), str(judge), str(source), "--split", "test", "--limit", "2"]
     monkeypatch.setattr(sys, "argv", command)
     evaluate.main()

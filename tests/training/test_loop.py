@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from PIL import Image
 
 from engine import Library
 from models.checkpoint import load
 from models.labels import load_label_set
 from training.cli import model_id, train
-from training.data import read_pairs
+from training.data import DataError, read_pairs
 from training.export import codes_of, export
 from training.loop import Run, TrainingError
+from training.losses import class_weights
 from training.recipe import Recipe
 
 
@@ -85,13 +87,46 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_name(
         list(run.steps())
 
 
-def test_another_recipe_cannot_take_up_a_run(tmp_path: Path, recipe: Recipe, source: Path) -> None:
-    run = new_run(tmp_path, recipe, source)
-    run.save()
-    (tmp_path / "segmenter.pt").unlink()
-    other = new_run(tmp_path, replace(recipe, widths=(8, 8, 8, 16)), source)
-    with pytest.raises(TrainingError, match="another recipe"):
-        other.resume()
+def test_other_networks_cannot_take_up_a_run(tmp_path: Path, recipe: Recipe, source: Path) -> None:
+    new_run(tmp_path, recipe, source).save()
+    kept = (tmp_path / "recipe.json").read_text()
+    with pytest.raises(TrainingError, match=r"widths = \[8, 8, 8, 8\], not \[8, 8, 8, 16\]"):
+        new_run(tmp_path, replace(recipe, widths=(8, 8, 8, 16)), source)
+    assert (tmp_path / "recipe.json").read_text() == kept
+    longer = new_run(tmp_path, replace(recipe, pictures=99, generator_rate=1e-3), source)
+    assert longer.resume()
+
+
+@pytest.mark.parametrize("ignore", [None, 0])
+def test_class_zero_counts_unless_it_is_the_ignored_one(
+    tmp_path: Path, recipe: Recipe, source: Path, ignore: int | None
+) -> None:
+    """Published sets have a real class at id 0: it must be learned, and nothing may be dropped into it."""
+    run = new_run(tmp_path, replace(recipe, drop=1.0), source)
+    run.labels = replace(run.labels, ignore=ignore)
+    batch = run.batch(4, 64, np.random.default_rng(0))
+    assert bool((batch.given == 0).any()) is (ignore == 0)
+    weights = class_weights(torch.zeros(1, 4, 4, dtype=torch.int64), 17, ignore)
+    assert bool(weights[0] > 0) is (ignore is None)
+
+
+def test_a_folder_of_ones_own(tmp_path: Path, recipe: Recipe, source: Path) -> None:
+    """Names that are no numbers, pictures of several sizes, 255 for what is not labelled."""
+    data = tmp_path / "data"
+    for kind in ("images", "labels"):
+        (data / kind).mkdir(parents=True)
+    for i, pair in enumerate(read_pairs(source, "train", 3)):
+        height, width = 256 - 30 * i, 256 - 50 * i
+        labels = pair.labels[:height, :width].copy()
+        labels[:9] = 255
+        Image.fromarray(pair.image[:height, :width]).save(data / "images" / f"hut {i}.png")
+        Image.fromarray(labels).save(data / "labels" / f"hut {i}.png")
+    path = train(data, tmp_path / "run", replace(recipe, pictures=4), precision="32-true", accelerator="cpu")
+    assert load(path).spec.native_size == 152
+    with pytest.raises(DataError, match=r"hut 2 is 156×196, smaller than .*200×200"):
+        train(data, tmp_path / "other", replace(recipe, crops=((0.0, 200, 2),)), accelerator="cpu")
+    with pytest.raises(ValueError, match="16-mixed"):
+        train(data, tmp_path / "third", recipe, precision="16-mixed")
 
 
 def test_the_command_trains_and_continues(tmp_path: Path, recipe: Recipe, source: Path) -> None:
@@ -109,7 +144,7 @@ def test_an_export_is_served(tmp_path: Path, recipe: Recipe, source: Path) -> No
     run = new_run(tmp_path / "run", recipe, source)
     list(run.steps())
     path = tmp_path / "mine.safetensors"
-    spec = export(run, path, "mine", "Mine", "CC0-1.0", {"data": "examples"}, batches=2, side=64, size=2)
+    spec = export(run, path, "mine", "Mine", "CC0-1.0", {"data": "examples"}, batches=2, size=2)
     assert spec.stride == 8
     assert spec.provenance["pictures_seen"] == 12
     library = Library([tmp_path], device="cpu", precision="fp32")
