@@ -146,7 +146,7 @@ def train(
         list[str] | None,
         typer.Option("--set", help="A value of the recipe; may be repeated.", metavar="NAME=JSON"),
     ] = None,
-    precision: Annotated[str, typer.Option(help="bf16-mixed, 16-mixed or 32-true.")] = "bf16-mixed",
+    precision: Annotated[str, typer.Option(help="bf16-mixed or 32-true.")] = "bf16-mixed",
     accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
     save_every: Annotated[int, typer.Option(help="Pictures between saved states.", min=1)] = 1_000,
