@@ -236,7 +236,7 @@ def group_of(name: str) -> str:
 def convert(source: LabelSet, target: LabelSet) -> dict[int, Match]:
     """Where each label of `source` goes in `target`, by meaning.
 
-    The same name wins, then the same concept, then the nearest broader one (see `meanings`), then the target's
+    The same name wins, then the same concept, then the nearest broader one (`meanings`), then the target's
     "not labelled"; a target without one gets its first label. Everything after the concept is not exact.
     """
     concepts: dict[str, int] = {}
