@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, cast
 
-from pydantic import ValidationError
+from pydantic_core import from_json
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -17,6 +18,10 @@ from server.schemas import GenerateJson, GenerateRequest
 
 _MAX_FIELDS: Final = 16
 _MAX_FIELD_BYTES: Final = 64 * 1024
+_MAX_NAME: Final = 64
+_MAX_SEPARATORS: Final = 4096
+"""Most commas, brackets and braces of a JSON body: base64 has none, and a style code has few."""
+_PIECE: Final = 64 * 1024
 
 
 class _MemoryParser(MultiPartParser):
@@ -83,6 +88,7 @@ def _fields(form: FormData) -> dict[str, Any]:
         if name in fields:
             raise _unreadable("multipart body", f"The field {name!r} comes twice.")
         fields[name] = value
+    _check_names(fields)
     if isinstance(fields.get("style"), str):
         fields["style"] = _style(fields["style"])
     return fields
@@ -102,17 +108,38 @@ def _style(text: str) -> object:
 
 
 def _read_json(body: bytes) -> tuple[GenerateRequest, bytes]:
+    _check_size(body)
     try:
-        content = GenerateJson.model_validate_json(body)
-    except ValidationError as error:
-        if any(detail["type"] == "json_invalid" for detail in error.errors()):
-            raise _unreadable("JSON body", "It is not JSON.") from None
-        raise
+        fields = from_json(body)
+    except ValueError:
+        raise _unreadable("JSON body", "It is not JSON.") from None
+    if isinstance(fields, dict):
+        _check_names(cast("dict[str, Any]", fields))
+    content = GenerateJson.model_validate(fields)
     try:
         mask = base64.b64decode(content.mask, validate=True)
     except (binascii.Error, ValueError):
         raise _unreadable("mask", "It is not base64.") from None
     return content, mask
+
+
+def _check_size(body: bytes) -> None:
+    """Refuse a body of so many values that parsing it would hold the event loop up: at most one more than it
+    has commas and brackets. Counting stops early."""
+    separators = 0
+    for start in range(0, len(body), _PIECE):
+        piece = body[start : start + _PIECE]
+        separators += piece.count(b",") + piece.count(b"[") + piece.count(b"{")
+        if separators > _MAX_SEPARATORS:
+            raise _unreadable("JSON body", "It holds more values than any request needs.")
+
+
+def _check_names(fields: Mapping[str, Any]) -> None:
+    """Refuse too many fields and long names before each of them becomes an error of its own."""
+    if len(fields) > _MAX_FIELDS:
+        raise _unreadable("body", f"It has {len(fields)} fields; the most that is read is {_MAX_FIELDS}.")
+    if any(len(name) > _MAX_NAME for name in fields):
+        raise _unreadable("body", f"It has a field whose name is longer than {_MAX_NAME} characters.")
 
 
 def _unreadable(what: str, why: str) -> Problem:

@@ -96,10 +96,20 @@ def from_status(status: int, detail: str, headers: Mapping[str, str] | None) -> 
     return Problem(status, code, title, said, next_step, headers=headers)
 
 
+_MOST_LISTED: Final = 10
+_LONGEST_NAME: Final = 64
+_LONGEST_MESSAGE: Final = 200
+
+
 def from_validation(errors: Sequence[Any]) -> Problem:
-    """Values that do not fit. `errors` are pydantic's; what was sent is not repeated."""
-    listed = [{"field": _field(error["loc"]), "error": str(error["msg"])} for error in errors]
+    """Values that do not fit. `errors` are pydantic's: the first are listed, what was sent is not repeated."""
+    listed = [
+        {"field": _field(error["loc"]), "error": str(error["msg"])[:_LONGEST_MESSAGE]}
+        for error in errors[:_MOST_LISTED]
+    ]
     detail = "; ".join(f"{entry['field']}: {entry['error']}" for entry in listed)
+    if len(errors) > len(listed):
+        detail += f"; and {len(errors) - len(listed)} more"
     return Problem(
         422,
         "invalid-value",
@@ -111,7 +121,8 @@ def from_validation(errors: Sequence[Any]) -> Problem:
 
 
 def _field(loc: Sequence[int | str]) -> str:
-    return ".".join(str(part) for part in loc) or "body"
+    name = ".".join(str(part)[: _LONGEST_NAME + 1] for part in loc) or "body"
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def problem_of(error: Exception) -> Problem:
@@ -123,8 +134,10 @@ def problem_of(error: Exception) -> Problem:
             return from_engine(error)
         case HTTPException():
             return from_status(error.status_code, error.detail or "", error.headers)
-        case RequestValidationError() | ValidationError():
+        case RequestValidationError():
             return from_validation(error.errors())
+        case ValidationError():
+            return from_validation(error.errors(include_input=False, include_url=False))
         case _:
             return internal()
 

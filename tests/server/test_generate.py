@@ -4,12 +4,14 @@ import asyncio
 import base64
 import io
 import json
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from server.errors import from_validation
 from tests.server.conftest import Client, image_file, palette_png, run
 from tests.server.fake_engine import FakeLibrary
 
@@ -216,6 +218,57 @@ def test_values_that_do_not_fit(
             assert said in json.dumps(body, ensure_ascii=False)
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (json.dumps({"mask": "", **{f"unknown{number}": 0 for number in range(20_000)}}), "values"),
+        ("[" * 100_000, "values"),
+        (json.dumps({"mask": "", **{f"unknown{number}": 0 for number in range(16)}}), "17 fields"),
+        (json.dumps({"mask": "", "x" * 65: 0}), "name"),
+    ],
+)
+def test_json_of_many_or_long_names_is_refused_before_it_is_validated(
+    client: Client, monkeypatch: pytest.MonkeyPatch, body: str, said: str
+) -> None:
+    def validated(*_: object) -> None:
+        raise AssertionError("it was validated")
+
+    monkeypatch.setattr("server.bodies.GenerateJson.model_validate", validated)
+
+    async def main() -> None:
+        async with client() as http:
+            headers = {"content-type": "application/json"}
+            response = await http.post("/generate", content=body, headers=headers)
+            assert said in problem(response, 400, "unreadable-body")["detail"]
+            assert len(response.content) < 1000
+
+    run(main())
+
+
+def test_a_form_with_a_long_name_is_refused(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        async with client() as http:
+            response = await http.post("/generate", files=mask(palette_png(scene)), data={"x" * 65: "1"})
+            problem(response, 400, "unreadable-body")
+
+    run(main())
+
+
+def test_few_of_many_errors_are_listed_and_names_are_clipped(client: Client) -> None:
+    async def main() -> None:
+        async with client() as http:
+            wrong = {"mask": "", "style": ["x" * 1000] * 1000}
+            body = problem(await http.post("/generate", json=wrong), 422, "invalid-value")
+            assert len(body["errors"]) == 10
+            assert re.search(r"; and 99\d more$", body["detail"])
+            assert "xx" not in json.dumps(body)
+
+    run(main())
+    many = from_validation([{"loc": ("a" * 500, 3), "msg": "m" * 500}])
+    assert len(many.extra["errors"][0]["field"]) == 64
+    assert len(many.extra["errors"][0]["error"]) == 200
 
 
 def test_an_unacceptable_answer(client: Client, scene: np.ndarray) -> None:
