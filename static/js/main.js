@@ -31,6 +31,8 @@ import { Ring } from "./view/ring.js";
 
 const WATCH = 1_000;
 const MODELS_RETRY = 2_000;
+/** Refusals that mean that the server's models are no longer those that the page knows. */
+const STALE = ["unknown-model", "wrong-label-set"];
 
 const base = document.querySelector('meta[name="scenebrush-base"]')?.getAttribute("content") ?? "";
 const labelCanvas = byId("labels", HTMLCanvasElement);
@@ -105,7 +107,7 @@ const live = new Live({
       key: "live",
       action: reload
         ? { title: "Reload", run: () => location.reload() }
-        : { title: "Try again", run: () => live.connect() },
+        : { title: "Try again", run: () => (STALE.includes(code) ? loadModels() : live.retry()) },
     });
   },
 });
@@ -180,7 +182,7 @@ studio.store.watch(["document", "model", "models"], ({ document: painting, model
   });
 });
 
-/** The models, however long the server takes to come. */
+/** The models, however long the server takes to come; what they paint is opened with them. */
 async function loadModels() {
   for (;;) {
     try {

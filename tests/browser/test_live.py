@@ -1,11 +1,13 @@
 """The photo follows the hand, whatever the network does."""
 
 import base64
+import contextlib
 import json
 import re
 import struct
 
 import numpy as np
+import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.browser.conftest import House, Studio
@@ -168,33 +170,62 @@ def test_an_old_page_is_told_to_reload(page: Page, house: House, complaints: lis
         alert.get_by_role("button", name="Reload").click()
 
 
+def refusal(epoch: int, code: str) -> str:
+    words = {"title": "No such picture.", "detail": "It is not to be.", "next": "Choose another."}
+    return json.dumps({"type": "error", "epoch": epoch, "code": code, "fatal": False} | words)
+
+
 def test_a_refusal_says_what_why_and_what_next(page: Page, house: House, complaints: list[str]) -> None:
     def refuse(route: WebSocketRoute) -> None:
         def answer(message: str | bytes) -> None:
             told = json.loads(message) if isinstance(message, str) else {}
             if told.get("type") == "open":
-                route.send(
-                    json.dumps(
-                        {
-                            "type": "error",
-                            "epoch": told["epoch"],
-                            "code": "unknown-model",
-                            "title": "There is no such model.",
-                            "detail": "It was taken away.",
-                            "next": "Choose another.",
-                            "fatal": False,
-                        }
-                    )
-                )
+                route.send(refusal(told["epoch"], "picture-too-large"))
 
         route.on_message(answer)
 
     page.route_web_socket("**/live", refuse)
     page.goto(house.url)
     alert = page.get_by_role("alert")
-    expect(alert).to_contain_text("There is no such model.It was taken away. Choose another.")
+    expect(alert).to_contain_text("No such picture.It is not to be. Choose another.")
+    expect(page.locator("#link-text")).to_have_text("Connected, but not painting: No such picture.")
+    expect(page.locator("#no-photo")).to_have_text("There is no photo yet")
     alert.get_by_role("button", name="Dismiss").click()
     expect(alert).to_have_count(0)
+
+
+@pytest.mark.parametrize("code", ["picture-too-large", "unknown-model"])
+def test_try_again_after_a_refusal_asks_again(
+    page: Page, house: House, complaints: list[str], code: str
+) -> None:
+    refusals: list[str] = [code]
+    lines: list[WebSocketRoute] = []
+
+    def refuse_once(route: WebSocketRoute) -> None:
+        server = route.connect_to_server()
+        lines.append(route)
+
+        def forward(message: str | bytes) -> None:
+            told = json.loads(message) if isinstance(message, str) else {}
+            if told.get("type") == "open" and refusals:
+                route.send(refusal(told["epoch"], refusals.pop()))
+            else:
+                server.send(message)
+
+        route.on_message(forward)
+        server.on_message(route.send)
+
+    page.route_web_socket("**/live", refuse_once)
+    page.goto(house.url)
+    expect(page.locator("#link")).to_have_attribute("data-phase", "refused")
+    alert = page.get_by_role("alert")
+    models = page.expect_response("**/models") if code == "unknown-model" else contextlib.nullcontext()
+    with models:  # which the page asks for again when the server has others than it knows
+        alert.get_by_role("button", name="Try again").click()
+    Studio(page, house.url).settle()
+    expect(page.locator("#link-text")).to_have_text("Connected")
+    expect(alert).to_have_count(0)
+    assert len(lines) == 1
 
 
 def test_a_gap_is_healed_by_the_whole_map(page: Page, house: House, complaints: list[str]) -> None:

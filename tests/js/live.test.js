@@ -264,6 +264,44 @@ test("a fatal error is said once, in the server's words", () => {
   assert.equal(place.told.phases.at(-1), "stopped");
 });
 
+test("a refused document says so, and can be asked for again over the same line", () => {
+  const place = house();
+  const { live, told } = place;
+  const no = { type: "error", code: "x", title: "T", detail: "D", next: "N", fatal: false };
+  live.open(place.source);
+  place.line.open();
+  const [{ epoch }] = place.line.take();
+  place.line.hear({ ...no, epoch: epoch - 1 });
+  assert.deepEqual(told.phases, ["connecting"], "an answer to an earlier question");
+  place.line.hear({ ...no, epoch });
+  assert.deepEqual(told.phases, ["connecting", "refused"]);
+  assert.equal(live.line.why, "T");
+  live.retry();
+  assert.equal(told.phases.at(-1), "connecting");
+  const [again] = place.line.take();
+  assert.deepEqual([again.type, again.epoch], ["open", epoch + 1]);
+  place.line.hear({ type: "ready", epoch: again.epoch });
+  assert.equal(told.phases.at(-1), "ready");
+  assert.equal(place.lines.length, 1);
+});
+
+test("an error in the middle of a painting is said, and the painting goes on", () => {
+  const place = house();
+  const epoch = place.ready();
+  place.line.hear({ type: "error", epoch, code: "x", title: "T", detail: "D", next: "N", fatal: false });
+  assert.equal(place.told.refusals.length, 1);
+  assert.equal(place.told.phases.at(-1), "ready");
+});
+
+test("asking again without a line makes one", () => {
+  const place = house();
+  place.ready();
+  place.line.drop(CLOSE.malformed);
+  place.live.retry();
+  assert.equal(place.lines.length, 2);
+  assert.equal(place.told.phases.at(-1), "connecting");
+});
+
 test("an idle line rests until somebody paints", () => {
   const place = house();
   place.ready();

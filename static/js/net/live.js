@@ -6,8 +6,9 @@
  * @typedef {import("./protocol.js").Frame} Frame
  * @typedef {{width: number, height: number, model: string | null, labelSet: string, seed: () => number,
  *   read: (rect: Rect) => Uint8Array}} Source the map to send: read at the moment of sending, so always its newest state
- * @typedef {{phase: "connecting" | "ready" | "waiting" | "idle" | "stopped", why: string, retryIn: number}} Line
- *   retryIn: milliseconds, when waiting
+ * @typedef {{phase: "connecting" | "ready" | "waiting" | "idle" | "refused" | "stopped", why: string,
+ *   retryIn: number}} Line retryIn: milliseconds, when waiting; refused: the line is there, but the server does not paint
+ *   what it was asked to
  * @typedef {{code: string, title: string, detail: string, next: string, fatal: boolean}} Refusal
  * @typedef {{
  *   url: string,
@@ -103,8 +104,17 @@ export class Live {
    */
   open(source) {
     this.source = source;
-    if (this.socket?.readyState === 1) this.#sendOpen();
-    else this.connect();
+    this.retry();
+  }
+
+  /** Ask again: over the line that is there, or else over a new one. */
+  retry() {
+    if (this.socket?.readyState !== 1) {
+      this.connect();
+      return;
+    }
+    if (this.line.phase !== "ready") this.#say("connecting");
+    this.#sendOpen();
   }
 
   /** Try now, whatever the back-off says. */
@@ -263,6 +273,10 @@ export class Live {
       this.flush();
     } else if (message.type === "error") {
       if (message.fatal) this.fatal = message;
+      // An error in the middle of a painting leaves it open; one in answer to `open` means that nothing is.
+      else if (message.epoch === this.outbox.epoch && this.outbox.phase === "opening") {
+        this.#say("refused", message.title);
+      }
       this.options.onRefusal(message);
     } else if (message.type === "bye") {
       this.retryAfter = 1000 * (message.retry_after ?? 0);

@@ -3,7 +3,7 @@
  *
  * @typedef {{id: number, name: string, color: [number, number, number], group: string}} Label
  * @typedef {{
- *   id: string, name: string, default: boolean, architecture: string, licence: string, licence_url?: string | null,
+ *   id: string, name: string, default: boolean, architecture: string, licence: string,
  *   stride: number, native_size: number, max_side: number, max_pixels: number,
  *   label_set: {hash: string, name: string, ignore: number | null, labels: Label[]},
  * }} Model

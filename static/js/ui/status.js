@@ -17,6 +17,7 @@ export function mountStatus(studio) {
   const pace = byId("pace", HTMLElement);
   const saved = byId("saved", HTMLElement);
   const about = byId("about", HTMLElement);
+  const noPhoto = byId("no-photo", HTMLElement);
   /** @type {ReturnType<typeof setInterval> | undefined} */
   let countdown;
 
@@ -40,6 +41,8 @@ export function mountStatus(studio) {
     /** @param {Line} line */
     line({ phase, why, retryIn }) {
       clearInterval(countdown);
+      const coming = !["refused", "stopped"].includes(phase);
+      noPhoto.textContent = coming ? "The first photo is on its way…" : "There is no photo yet";
       retry.textContent = "";
       if (phase === "waiting") {
         const until = Date.now() + retryIn;
@@ -51,6 +54,7 @@ export function mountStatus(studio) {
         tick();
         countdown = setInterval(tick, 1000);
       } else if (phase === "ready") showLink(phase, "Connected");
+      else if (phase === "refused") showLink(phase, `Connected, but not painting: ${why}`);
       else if (phase === "idle") showLink(phase, "Resting. Paint to wake the server");
       else if (phase === "stopped") showLink(phase, why || "Not connected");
       else showLink(phase, "Connecting…");
