@@ -102,7 +102,7 @@ _LONGEST_MESSAGE: Final = 200
 
 
 def from_validation(errors: Sequence[Any]) -> Problem:
-    """Values that do not fit. `errors` are pydantic's: the first are listed, what was sent is not repeated."""
+    """Values that do not fit. `errors` are pydantic's: the first are listed, without what was sent."""
     listed = [
         {"field": _field(error["loc"]), "error": str(error["msg"])[:_LONGEST_MESSAGE]}
         for error in errors[:_MOST_LISTED]

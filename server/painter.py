@@ -22,6 +22,8 @@ from server.session import Outcome, Session
 log = structlog.get_logger(__name__)
 
 _RETRY_AFTER = 2.0
+_MOST_WAITING = 4
+"""Most messages that wait to be sent, by which a failure is still said."""
 
 
 class Socket(Protocol):
@@ -40,7 +42,8 @@ class LivePainter:
         self._services = services
         self._socket = socket
         self._session = Session(self.key, services.library, services.limits)
-        # At most two frames are unacknowledged, so this never holds many.
+        # Bounded: two frames of the open document that are unacknowledged, since what was not sent cannot be
+        # acknowledged, and a few failures.
         self._outbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self.opened = False
         self._leaving = False
@@ -72,10 +75,16 @@ class LivePainter:
     async def _carry_out(self, outcome: Outcome) -> None:
         if outcome.opened:
             self._services.worker.start_over(self)
+            self._drop_outbox()
         for reply in outcome.replies:
             await self._say(reply)
         if outcome.render:
             self._services.worker.offer(self)
+
+    def _drop_outbox(self) -> None:
+        """What waits to be sent is about a document that is over."""
+        while not self._outbox.empty():
+            self._outbox.get_nowait()
 
     def _acknowledge(self, message: Ack) -> None:
         if not self._session.is_current(message.epoch):
@@ -103,6 +112,8 @@ class LivePainter:
             return
         if not isinstance(error, EngineError):
             log.error("live render failed", exc_info=error)
+        if self.waiting >= _MOST_WAITING:
+            return  # the page does not read: it has failures enough to find
         problem = problem_of(error) if isinstance(error, Exception) else internal()
         self._outbox.put_nowait(lambda: self._send_problem(request, problem))
 
@@ -110,6 +121,11 @@ class LivePainter:
         return request.document is not None and self._session.is_current(request.document.epoch)
 
     # What goes out
+
+    @property
+    def waiting(self) -> int:
+        """Messages from the device that wait to be sent."""
+        return self._outbox.qsize()
 
     async def send_all(self) -> None:
         """Send frames as they come, in order, until cancelled."""
@@ -119,6 +135,8 @@ class LivePainter:
 
     async def _send_frame(self, request: RenderRequest, result: Rendered, turn: Turn, number: int) -> None:
         services = self._services
+        if self._leaving or not self._is_current(request):
+            return
         picture = await services.in_codec_pool(
             encode_picture, result.picture, self._session.format, services.settings.jpeg_quality, fast=True
         )
@@ -126,6 +144,7 @@ class LivePainter:
             return
         frame = self._session.frame(request, number, picture, waited=turn.waited, seconds=result.seconds)
         services.metrics.frames.inc()
+        services.worker.sent(self, number)
         await self._socket.send_bytes(frame)
 
     async def _send_problem(self, request: RenderRequest, problem: Problem) -> None:

@@ -3,7 +3,7 @@
 Two kinds of customers share one device:
 
 - a *painter* has a mailbox of one slot, where the newest revision wins, and at most two frames that its page
-  has not yet acknowledged;
+  has not yet acknowledged, which it can do only once they are on their way;
 - *requests* (REST) take one of a bounded number of places at the door, before their bodies are read, and wait
   in one queue, first come, first served.
 
@@ -44,12 +44,13 @@ class Turn:
 @dataclass(slots=True)
 class _Mailbox:
     filled_at: float | None = None
+    numbered: int = 0
     sent: int = 0
     acknowledged: int = 0
 
     @property
     def ready(self) -> bool:
-        return self.filled_at is not None and self.sent - self.acknowledged < MAX_UNACKNOWLEDGED
+        return self.filled_at is not None and self.numbered - self.acknowledged < MAX_UNACKNOWLEDGED
 
 
 class Scheduler:
@@ -85,11 +86,15 @@ class Scheduler:
     def number_frame(self, painter: str) -> int:
         """The next frame's number, from 1; the frame counts as unacknowledged from now on."""
         mailbox = self._painters[painter]
-        mailbox.sent += 1
-        return mailbox.sent
+        mailbox.numbered += 1
+        return mailbox.numbered
+
+    def sent(self, painter: str, frame: int) -> None:
+        """Frame `frame` is on its way: from now on it can be acknowledged."""
+        self._painters[painter].sent = frame
 
     def acknowledge(self, painter: str, frame: int) -> bool:
-        """Frame `frame` and all before it were shown. False if that frame was never sent."""
+        """Frame `frame` and all before it were shown. False if that frame was not sent."""
         mailbox = self._painters[painter]
         if frame > mailbox.sent:
             return False
@@ -99,7 +104,7 @@ class Scheduler:
     def forgive(self, painter: str) -> None:
         """Count every frame so far as acknowledged: they showed a document that is gone."""
         mailbox = self._painters[painter]
-        mailbox.acknowledged = mailbox.sent
+        mailbox.acknowledged = mailbox.numbered
 
     # Requests
 

@@ -157,8 +157,12 @@ class DeviceWorker:
         self._forget(customer)
 
     def number_frame(self, customer: Customer) -> int:
-        """The number of the frame about to be sent; it is unacknowledged from now on."""
+        """The number of the frame that was painted; it is unacknowledged from now on."""
         return self.scheduler.number_frame(customer.key)
+
+    def sent(self, customer: Customer, frame: int) -> None:
+        """The frame is on its way, so that it can be acknowledged."""
+        self.scheduler.sent(customer.key, frame)
 
     def _forget(self, customer: Customer) -> None:
         self._thread.submit(self._renderer.forget, customer.key)
@@ -169,7 +173,7 @@ class DeviceWorker:
         self._pump()
 
     def acknowledge(self, customer: Customer, frame: int) -> bool:
-        """The painter's page has shown that frame. False if it was never sent."""
+        """The painter's page has shown that frame. False if it was not sent."""
         known = self.scheduler.acknowledge(customer.key, frame)
         self._pump()
         return known

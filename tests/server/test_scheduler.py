@@ -109,11 +109,13 @@ def test_at_most_two_frames_are_unacknowledged() -> None:
         scheduler.offer("p", 0.0)
         assert serve(scheduler) == "p"
         assert scheduler.number_frame("p") == expected
+        scheduler.sent("p", expected)
     scheduler.offer("p", 0.0)
     assert serve(scheduler) is None
     assert scheduler.acknowledge("p", 1)
     assert serve(scheduler) == "p"
     assert scheduler.number_frame("p") == 3
+    scheduler.sent("p", 3)
     scheduler.offer("p", 0.0)
     assert serve(scheduler) is None
     assert scheduler.acknowledge("p", 3)  # and all before it
@@ -124,7 +126,7 @@ def test_acknowledgements_never_go_back() -> None:
     scheduler = Scheduler(4)
     scheduler.join("p")
     for _ in range(2):
-        scheduler.number_frame("p")
+        scheduler.sent("p", scheduler.number_frame("p"))
     assert scheduler.acknowledge("p", 2)
     assert scheduler.acknowledge("p", 1)
     scheduler.offer("p", 0.0)
@@ -134,8 +136,11 @@ def test_acknowledgements_never_go_back() -> None:
 def test_a_frame_that_was_never_sent_cannot_be_acknowledged() -> None:
     scheduler = Scheduler(4)
     scheduler.join("p")
-    scheduler.number_frame("p")
+    number = scheduler.number_frame("p")
+    assert not scheduler.acknowledge("p", number)  # painted, but still waiting to be sent
+    scheduler.sent("p", number)
     assert not scheduler.acknowledge("p", 2)
+    assert scheduler.acknowledge("p", number)
 
 
 def test_another_document_is_not_held_up_by_old_frames() -> None:
