@@ -11,10 +11,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from engine import EngineError, UnknownModel
 
+CLIENT_CLOSED_REQUEST: Final = 499  # nginx's number; nobody reads the answer, the log does
 PROBLEM_TYPE: Final = "application/problem+json"
 PROBLEM_URN: Final = "urn:scenebrush:problem:"
 
@@ -148,6 +150,10 @@ def install(app: FastAPI) -> None:
     async def respond(request: Request, error: Exception) -> Response:
         return problem_of(error).response(request_id(request))
 
+    async def let_go(_request: Request, _error: Exception) -> Response:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+    app.add_exception_handler(ClientDisconnect, let_go)
     for kind in (Problem, EngineError, HTTPException, RequestValidationError, ValidationError):
         app.add_exception_handler(kind, respond)
 

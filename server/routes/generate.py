@@ -6,13 +6,14 @@ import asyncio
 import base64
 import time
 from collections.abc import Awaitable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from server.bodies import read_generate
 from server.codecs import MEDIA_TYPES, decode_map, encode_picture
+from server.errors import CLIENT_CLOSED_REQUEST
 from server.negotiation import Answer, choose_answer
 from server.rendering import Rendered, RenderRequest
 from server.requests import render_request
@@ -22,8 +23,6 @@ from server.worker import Place
 
 T = TypeVar("T")
 router = APIRouter(tags=["paint"])
-
-CLIENT_CLOSED_REQUEST: Final = 499  # nginx's number; nobody reads the answer, the log does
 
 
 def _request_body() -> dict[str, Any]:

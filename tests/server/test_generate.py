@@ -384,7 +384,24 @@ def _multipart(data: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     return body, [(b"host", b"localhost"), (b"content-type", b"multipart/form-data; boundary=b")]
 
 
-async def _post_and_leave(app: Any, body: bytes, headers: Any, when: Any) -> int:
+def test_a_client_that_leaves_during_its_upload_is_no_fault(
+    client: Client, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def main() -> None:
+        async with client() as http:
+            body, form = _multipart(b"half")
+            for headers in (form, [form[0], (b"content-type", b"application/json")]):
+                status = await _post_and_leave(http.app, body[:40], headers, lambda: True, more=True)
+                assert status == 499
+            assert http.app.state.services.worker.scheduler.idle
+
+    run(main())
+    said = capsys.readouterr()
+    assert "Traceback" not in said.out + said.err + caplog.text
+    assert "request failed" not in said.out + said.err + caplog.text
+
+
+async def _post_and_leave(app: Any, body: bytes, headers: Any, when: Any, *, more: bool = False) -> int:
     sent: list[Any] = []
     given = False
 
@@ -392,7 +409,7 @@ async def _post_and_leave(app: Any, body: bytes, headers: Any, when: Any) -> int
         nonlocal given
         if not given:
             given = True
-            return {"type": "http.request", "body": body, "more_body": False}
+            return {"type": "http.request", "body": body, "more_body": more}
         while not when():
             await asyncio.sleep(0.005)
         return {"type": "http.disconnect"}
