@@ -22,7 +22,7 @@ from server.rendering import Rendered, RenderRequest
 from server.resources import find_page
 from server.routes import docs, generate, health, live, models, studio
 from server.scheduler import Turn
-from server.services import Services, open_library
+from server.services import Services
 from server.settings import Settings, refuse_several_workers
 from server.version import scenebrush_version
 from server.worker import DeviceWorker
@@ -50,12 +50,6 @@ def create_app(settings: Settings, library: Library) -> FastAPI:
     _add_routes(app, services)
     _add_middleware(app, services)
     return app
-
-
-def app_from_environment() -> FastAPI:
-    """For `uvicorn --factory server.app:app_from_environment`; settings come from the environment alone."""
-    settings = Settings()
-    return create_app(settings, open_library(settings))
 
 
 def _services(settings: Settings, library: Library) -> Services:
@@ -104,8 +98,8 @@ async def _warm_up(services: Services) -> None:
     try:
         await services.worker.start()
     except Exception:
-        services.worker.broken = True
         log.exception("the model did not load")
+        await services.fail()
         return
     library = services.library
     for problem in library.problems:

@@ -21,7 +21,6 @@ from server.session import Outcome, Session
 
 log = structlog.get_logger(__name__)
 
-_RETRY_AFTER = 2.0
 _MOST_WAITING = 4
 """Most messages that wait to be sent, by which a failure is still said."""
 
@@ -155,13 +154,11 @@ class LivePainter:
         if not self._leaving:
             await self._socket.send_text(text)
 
-    async def say_bye(self) -> None:
-        """Tell the page that the server is going away, and close."""
+    async def say_bye(self, reason: str, retry_after: float) -> None:
+        """Tell the page why it has to go and in how many seconds to come back, and close."""
         self._leaving = True
         try:
-            await self._socket.send_text(
-                protocol.bye(reason="The server is stopping.", retry_after=_RETRY_AFTER)
-            )
+            await self._socket.send_text(protocol.bye(reason=reason, retry_after=retry_after))
             await self._socket.close(Close.GOING_AWAY, "going away")
         except Exception as error:  # the page went first
             log.debug("bye was not sent", error=type(error).__name__)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, ParamSpec, TypeVar
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -21,6 +21,9 @@ from server.worker import DeviceWorker
 
 if TYPE_CHECKING:
     from server.painter import LivePainter
+
+_BACK_SOON: Final = 2.0  # seconds until a page should come back
+_BACK_MUCH_LATER: Final = 60.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,10 +51,20 @@ class Services:
     async def drain(self) -> None:
         """Take no more work and tell live painters to come back; requests under way finish."""
         self.worker.draining = True
+        await self._dismiss_painters("The server is stopping.", _BACK_SOON)
+
+    async def fail(self) -> None:
+        """The model did not load: whoever waits for it hears so."""
+        self.worker.fail()
+        await self._dismiss_painters("The server's model did not load.", _BACK_MUCH_LATER)
+
+    async def _dismiss_painters(self, reason: str, retry_after: float) -> None:
         # A page that does not read must not hold the others up.
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.drain_timeout):
-                await asyncio.gather(*(painter.say_bye() for painter in list(self.painters)))
+                await asyncio.gather(
+                    *(painter.say_bye(reason, retry_after) for painter in list(self.painters))
+                )
 
 
 def open_library(settings: Settings) -> Library:

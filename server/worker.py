@@ -87,13 +87,21 @@ class DeviceWorker:
         self.ready = True
         self._pump()
 
+    def fail(self) -> None:
+        """The model did not load: refuse what waits, and all that comes."""
+        self.broken = True
+        self._refuse_waiting(out_of_order)
+
     async def stop(self) -> None:
         """Finish what runs and end the thread; what still waits is refused."""
         self.ready = False
+        self._refuse_waiting(going_away)
+        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
+
+    def _refuse_waiting(self, problem: Callable[[], Problem]) -> None:
         for waiting in self._requests.values():
             if not waiting.result.done():
-                waiting.result.set_exception(going_away())
-        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
+                waiting.result.set_exception(problem())
 
     # Requests
 
@@ -117,8 +125,10 @@ class DeviceWorker:
     async def render(self, place: Place, request: RenderRequest) -> tuple[Rendered, float]:
         """Paint once: the result, and the seconds it waited for the device.
 
-        Cancelling the caller takes the request out of the queue.
+        Cancelling the caller takes the request out of the queue. Raises Problem when the model did not load.
         """
+        if self.broken:
+            raise out_of_order()  # while the request's body was read
         waiting = _Waiting(request, asyncio.get_running_loop().create_future())
         self._requests[place.key] = waiting
         self.scheduler.enqueue(place.key, self._clock())

@@ -6,12 +6,16 @@ import re
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from server import resources
+from server.errors import Problem
+from server.painter import LivePainter
 from server.resources import MissingPageError, find_page
-from tests.server.conftest import LANDSCAPE, Client, run
+from tests.server.conftest import LANDSCAPE, Client, palette_png, run
 from tests.server.fake_engine import FakeLibrary
+from tests.server.test_painter import BlockedSocket
 
 
 def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
@@ -234,6 +238,34 @@ def test_a_model_that_does_not_load_is_said(client: Client, library: FakeLibrary
             assert "did not load" in problem(await http.get("/readyz"), 503, "not-ready")["detail"]
             assert (await http.get("/healthz")).status_code == 200
             problem(await http.post("/generate", content=b""), 503, "out-of-order")
+
+    run(main())
+
+
+def test_what_came_before_the_model_failed_to_load_is_told(client: Client, library: FakeLibrary) -> None:
+    library.warm_up_failure = OSError("no such file")
+    library.warm_up_gate.clear()
+
+    async def main() -> None:
+        async with client(ready=False) as http:
+            services = http.app.state.services
+            socket = BlockedSocket()
+            painter = LivePainter(services, socket)
+            services.worker.join(painter)
+            services.painters.add(painter)
+            ids = palette_png(np.full((16, 16), 1, np.uint8))
+            waiting = asyncio.create_task(http.post("/generate", files={"mask": ids}))
+            while not services.worker.scheduler.queued:
+                await asyncio.sleep(0.005)
+            with services.worker.place() as place:  # its body is still being read
+                library.warm_up_gate.set()
+                problem(await asyncio.wait_for(waiting, 5), 503, "out-of-order")
+                with pytest.raises(Problem, match="did not load"):
+                    await asyncio.wait_for(services.worker.render(place, None), 5)
+            while not socket.closed:
+                await asyncio.sleep(0.005)
+            assert socket.texts[-1]["type"] == "bye"
+            assert "did not load" in socket.texts[-1]["reason"]
 
     run(main())
 

@@ -28,6 +28,7 @@ class BlockedSocket:
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
+        self.closed: int | None = None
         self.texts: list[dict[str, Any]] = []
         self.frames: list[protocol.Frame] = []
 
@@ -38,7 +39,8 @@ class BlockedSocket:
         await self.gate.wait()
         self.frames.append(protocol.decode_frame(data))
 
-    async def close(self, code: int = 1000, reason: str | None = None) -> None: ...
+    async def close(self, code: int = 1000, reason: str | None = None) -> None:
+        self.closed = code
 
 
 def opening(epoch: int = 1) -> str:

@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from server import logs
-from server.app import app_from_environment, create_app
+from server.app import create_app
 from server.settings import Settings, SeveralWorkersError
 from tests.server.conftest import palette_png, run, served
 from tests.server.fake_engine import FakeLibrary
@@ -74,21 +74,6 @@ def test_several_workers_are_refused_at_startup(
 
     with pytest.raises(SeveralWorkersError):
         run(main())
-
-
-def test_uvicorns_factory_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, Any] = {}
-
-    def builtin(**options: Any) -> FakeLibrary:
-        given.update(options)
-        return FakeLibrary()
-
-    monkeypatch.setattr("server.services.Library.builtin", builtin)
-    monkeypatch.setenv("SCENEBRUSH_DEVICE", "cpu")
-    monkeypatch.setenv("SCENEBRUSH_THREADS", "2")
-    app = app_from_environment()
-    assert app.state.services.settings.device == "cpu"
-    assert (given["device"], given["threads"], given["default"]) == ("cpu", 2, None)
 
 
 @pytest.fixture
