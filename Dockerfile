@@ -41,8 +41,8 @@ LABEL org.opencontainers.image.title="Scenebrush" \
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin scenebrush
 COPY --from=build /opt/scenebrush /opt/scenebrush
 
-# Inside a container loopback would reach nobody, so the server listens on every interface. Uploads above a megabyte
-# are spooled to /dev/shm, which is writable even when the root is not. No home: nothing is written there.
+# Inside a container loopback would reach nobody, so the server listens on every interface. No home, and no file is
+# written; should a library want a temporary one, /dev/shm is writable even when the root is not.
 ENV PATH=/opt/scenebrush/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
@@ -54,8 +54,9 @@ USER 10001:10001
 WORKDIR /
 EXPOSE 8000
 
+# ProxyHandler({}): a proxy named in the environment is not for loopback.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['SCENEBRUSH_PORT'] + '/healthz', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['SCENEBRUSH_PORT'] + '/healthz', timeout=4)"]
 
 # The exec form: the server is process 1 and hears SIGTERM itself. It then drains and leaves.
 ENTRYPOINT ["scenebrush"]

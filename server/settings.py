@@ -122,8 +122,8 @@ class Settings(BaseSettings):
     # Who may ask
     allowed_hosts: Names = Field(
         default=(),
-        description="Host names that requests may use, comma-separated, * for any. "
-        "Unset: localhost and its addresses when listening there, else any.",
+        description="Host names that requests may use besides localhost and its addresses, comma-separated, "
+        "* for any. Unset: no others when listening on localhost, else any.",
     )
     allowed_origins: Names = Field(
         default=(),
@@ -169,7 +169,7 @@ class Settings(BaseSettings):
     def hosts(self) -> tuple[str, ...]:
         """The allowed host names, `*` for any, with the default worked out."""
         if self.allowed_hosts:
-            return self.allowed_hosts
+            return (*self.allowed_hosts, *LOOPBACK_HOSTS)  # a health check on the same machine
         return LOOPBACK_HOSTS if self.host in LOOPBACK_HOSTS else ("*",)
 
     @property

@@ -3,9 +3,13 @@
 import io
 import json
 import logging
+import re
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -51,6 +55,19 @@ def test_it_says_where_it_is(library: FakeLibrary) -> None:
         assert server.server.url == f"http://127.0.0.1:{server.port}"
     with served(library, host="0.0.0.0", root_path="/paint") as server:
         assert server.server.url == f"http://127.0.0.1:{server.port}/paint"
+
+
+def test_the_containers_health_check_needs_no_allowed_host_and_no_proxy(library: FakeLibrary) -> None:
+    text = (Path(__file__).parents[2] / "Dockerfile").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^HEALTHCHECK.*\\\n\s*CMD (\[.*\])$", text, re.MULTILINE)
+    with served(library, allowed_hosts="example.org") as server:
+        environment = {
+            "SCENEBRUSH_PORT": str(server.port),
+            "http_proxy": "http://127.0.0.1:1",
+            "HTTP_PROXY": "http://127.0.0.1:1",
+        }
+        done = subprocess.run([sys.executable, *json.loads(command)[1:]], env=environment, check=False)
+    assert done.returncode == 0
 
 
 def test_forwarded_headers_are_believed_from_named_proxies_only(library: FakeLibrary) -> None:

@@ -87,7 +87,7 @@ def test_values_that_do_not_fit_are_refused(
 def test_hosts_follow_the_address() -> None:
     assert Settings().hosts == ("localhost", "127.0.0.1", "::1")
     assert Settings(host="0.0.0.0").hosts == ("*",)
-    assert Settings(host="0.0.0.0", allowed_hosts=("a",)).hosts == ("a",)
+    assert Settings(host="0.0.0.0", allowed_hosts=("a",)).hosts == ("a", "localhost", "127.0.0.1", "::1")
 
 
 def test_a_live_message_may_hold_a_whole_map() -> None:
