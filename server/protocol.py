@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 SUBPROTOCOL: Final = "scenebrush.live.v1"
-MAX_STYLE: Final = 1024
+MAX_STYLE_LENGTH: Final = 1024
 """Longest style code that a message may carry; the model's own length is checked when it is known."""
 
 PictureFormat = Literal["jpeg", "webp", "png"]
@@ -55,7 +55,7 @@ class _Message(BaseModel):
 
 U32 = Annotated[int, Field(ge=0, le=U32_MAX)]
 Side = Annotated[int, Field(ge=1, le=U16_MAX)]
-StyleCode = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=MAX_STYLE)]
+StyleCode = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=MAX_STYLE_LENGTH)]
 
 
 class Open(_Message):

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from engine import MAX_SEED
+from engine import MAX_SEED, MAX_STYLE
 from server.errors import PROBLEM_TYPE
-from server.protocol import MAX_STYLE, PictureFormat
+from server.protocol import MAX_STYLE_LENGTH, PictureFormat
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+StyleValue = Annotated[float, Field(ge=-MAX_STYLE, le=MAX_STYLE, allow_inf_nan=False)]
 
 
 def _lower(value: object) -> object:
@@ -34,8 +34,10 @@ class GenerateRequest(BaseModel):
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | SkipJsonSchema[None] = Field(
         None, description="Seed of the noise and, without a style, of the light. Unset: random, and returned."
     )
-    style: Annotated[list[Finite], Field(max_length=MAX_STYLE)] | SkipJsonSchema[None] = Field(
-        None, description="Style code: as many numbers as the model's style_dim. Unset: drawn from the seed."
+    style: Annotated[list[StyleValue], Field(max_length=MAX_STYLE_LENGTH)] | SkipJsonSchema[None] = Field(
+        None,
+        description=f"Style code: as many numbers as the model's style_dim, each within ±{MAX_STYLE:g}. "
+        "Unset: drawn from the seed.",
     )
     width: Annotated[int, Field(ge=1, le=65535)] | SkipJsonSchema[None] = Field(
         None,

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from engine import EngineError
+from engine import MAX_STYLE, EngineError
 from models.labels import LabelSet
 from server import protocol
 from server.errors import Problem, problem_of
@@ -251,13 +251,23 @@ class Session:
 
 
 def _check_style(style: Sequence[float] | None, spec: Spec) -> None:
-    if style is not None and len(style) != spec.style_dim:
+    if style is None:
+        return
+    if len(style) != spec.style_dim:
         raise Problem(
             422,
             "wrong-style",
             "The style code has the wrong length",
             f"It has {len(style)} numbers; model {spec.id!r} takes {spec.style_dim}.",
             "Send as many numbers as style_dim in /models says, or none for a style drawn from the seed.",
+        )
+    if any(abs(value) > MAX_STYLE for value in style):
+        raise Problem(
+            422,
+            "wrong-style",
+            "The style code goes too far",
+            f"It holds values beyond ±{MAX_STYLE:g}.",
+            "Send smaller ones.",
         )
 
 

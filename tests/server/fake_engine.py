@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine import EngineError, UnknownModel
+from engine import MAX_STYLE, EngineError, UnknownModel
 from models.labels import LabelSet, load_label_set
 from models.spec import ModelSpec
 
@@ -60,6 +60,8 @@ class FakePainter:
             raise EngineError(
                 f"a style code of {len(style)} values", f"the model has {STYLE_DIM}", "Send as many."
             )
+        elif max(map(abs, style)) > MAX_STYLE:
+            raise EngineError("the style code", f"it holds values beyond ±{MAX_STYLE:g}", "Send others.")
         else:
             self.style = tuple(style)
 

@@ -204,6 +204,7 @@ def test_bodies_that_cannot_be_read(client: Client, sent: dict[str, Any], status
         ({"style": "[" * 5000}, 422, "invalid-value", "style"),
         ({"style": "[1e999,0,0,0]"}, 422, "invalid-value", "style"),
         ({"style": "[1, 2]"}, 422, "not-paintable", "4"),
+        ({"style": "[101, 0, 0, 0]"}, 422, "invalid-value", "100"),
         ({"sed": "1"}, 422, "invalid-value", "sed"),
         ({"model": "none"}, 404, "unknown-model", "GET /models"),
     ],

@@ -84,6 +84,7 @@ def test_open_is_answered_and_renders_nothing_yet(session: Session) -> None:
         ({"model": "city"}, "wrong-label-set"),
         ({"label_set": "0" * 16}, "wrong-label-set"),
         ({"style": [1.0]}, "wrong-style"),
+        ({"style": [101.0, 0.0, 0.0, 0.0]}, "wrong-style"),
     ],
 )
 def test_a_document_that_cannot_be_opened(session: Session, changes: dict[str, Any], code: str) -> None:
@@ -213,8 +214,9 @@ def test_a_style_that_makes_a_gap_asks_for_the_map(painting: Session) -> None:
     assert said(painting.style(styling(15, seed=5)))["type"] == "resync"
 
 
-def test_a_wrong_style_is_refused_and_painting_goes_on(painting: Session) -> None:
-    message = said(painting.style(styling(11, seed=3, style=[1, 2])))
+@pytest.mark.parametrize("style", [[1, 2], [101, 0, 0, 0], [0, 0, 0, -100.5]])
+def test_a_wrong_style_is_refused_and_painting_goes_on(painting: Session, style: list[float]) -> None:
+    message = said(painting.style(styling(11, seed=3, style=style)))
     assert (message["code"], message["fatal"]) == ("wrong-style", False)
     assert painting.labels(patch(12)).render
     request = painting.take()
