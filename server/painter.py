@@ -44,27 +44,31 @@ class LivePainter:
         # Bounded: two frames of the open document that are unacknowledged, since what was not sent cannot be
         # acknowledged, and a few failures.
         self._outbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
-        self.opened = False
         self._leaving = False
 
     # What the client says
 
     async def receive(self, message: str | bytes) -> bool:
-        """Handle a message; whether it was a sign of somebody painting. Raises MalformedError."""
+        """Handle a message; whether it keeps the seat: a document opened, or a change that will be painted.
+
+        Raises MalformedError.
+        """
         if isinstance(message, bytes):
-            await self._carry_out(self._session.labels(message))
-            return True
+            outcome = self._session.labels(message)
+            await self._carry_out(outcome)
+            return outcome.render
         return await self._control(protocol.parse_text(message))
 
     async def _control(self, message: protocol.Control) -> bool:
         match message:
             case Open():
-                self.opened = True
-                await self._carry_out(self._session.open(message))
-                return True
+                outcome = self._session.open(message)
+                await self._carry_out(outcome)
+                return outcome.opened and self._session.is_current(message.epoch)
             case Style():
-                await self._carry_out(self._session.style(message))
-                return True
+                outcome = self._session.style(message)
+                await self._carry_out(outcome)
+                return outcome.render
             case Ack():
                 self._acknowledge(message)
             case Ping():

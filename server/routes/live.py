@@ -98,8 +98,9 @@ async def _read(socket: WebSocket, services: Services, painter: LivePainter) -> 
                 message = await _next(socket)
         except TimeoutError:
             raise ConnectionOverError(Close.IDLE, "idle too long") from None
-        if await painter.receive(message) and painter.opened:
+        if await painter.receive(message):
             deadline = loop.time() + idle_timeout
+        await asyncio.sleep(0)  # messages that have come already are taken without a pause: let others in
 
 
 async def _next(socket: WebSocket) -> str | bytes:

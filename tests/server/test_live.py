@@ -1,22 +1,27 @@
 """The live socket over a real uvicorn server: every turn that a connection can take."""
 
+import asyncio
 import contextlib
 import json
 import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from starlette.websockets import WebSocketDisconnect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
 from server import protocol
-from tests.server.conftest import LANDSCAPE, Served, palette_png, served
+from server.routes import live
+from server.settings import Settings
+from tests.server.conftest import LANDSCAPE, Served, palette_png, run, served
 from tests.server.fake_engine import FakeLibrary
 
 SIZE = 32
@@ -353,6 +358,69 @@ def test_an_idle_painter_gives_up_its_seat(library: FakeLibrary) -> None:
         one.say(type="ping", t=1)  # a ping does not
         assert one.closed() == 4408
         wait_for(lambda: not server.services.painters)
+
+
+def test_what_is_refused_or_ignored_keeps_no_seat(library: FakeLibrary) -> None:
+    ids = np.full((4, 4), 8, np.uint8)
+    for first in ("refused", "ready"):
+        with served(library, idle_timeout=0.3) as server, page(server) as one:
+            one.epoch = 1
+            side = 60_000 if first == "refused" else SIZE
+            fields = {"width": side, "height": side, "label_set": LANDSCAPE.hash, "seed": 1}
+            one.say(type="open", epoch=1, **fields)
+            one.hear("error" if first == "refused" else "ready")
+            started = time.monotonic()
+            with contextlib.suppress(ConnectionClosed):
+                while time.monotonic() < started + 2:
+                    one.socket.send(protocol.encode_labels(99, 1, 0, 0, ids))  # another epoch
+                    one.socket.send(protocol.encode_labels(1, 7, 0, 0, ids))  # no whole map yet
+                    one.say(type="style", epoch=1, revision=7, seed=1)
+                    one.say(type="open", epoch=1, **fields)  # an epoch that is over
+                    time.sleep(0.02)
+            assert one.closed() == 4408
+            assert time.monotonic() < started + 1.5
+
+
+def test_a_refused_open_gets_no_more_time(library: FakeLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.routes.live._SECONDS_TO_OPEN", 0.3)
+    with served(library) as server, page(server) as one:
+        one.say(type="open", epoch=1, width=60_000, height=60_000, label_set=LANDSCAPE.hash, seed=1)
+        one.hear("error")
+        assert one.closed(timeout=3) == 4408
+
+
+def test_many_messages_at_once_let_others_in() -> None:
+    count, turns = 500, 0
+
+    class Ready:
+        """A socket whose messages have all come."""
+
+        def __init__(self) -> None:
+            self.left = count
+
+        async def receive(self) -> dict[str, Any]:
+            self.left -= 1
+            if self.left < 0:
+                return {"type": "websocket.disconnect", "code": 1000}
+            return {"type": "websocket.receive", "bytes": b""}
+
+    class Deaf:
+        async def receive(self, message: object) -> bool:
+            return False
+
+    async def main() -> None:
+        nonlocal turns
+        services: Any = SimpleNamespace(settings=Settings())
+        socket, painter = Ready(), Deaf()
+        reading = asyncio.create_task(live._read(socket, services, painter))  # type: ignore[arg-type]
+        while not reading.done():
+            turns += 1
+            await asyncio.sleep(0)
+        with pytest.raises(WebSocketDisconnect):
+            await reading
+
+    run(main())
+    assert turns >= count
 
 
 def test_a_painter_that_goes_leaves_nothing(server: Served) -> None:
