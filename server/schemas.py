@@ -81,6 +81,10 @@ class LabelInfo(BaseModel):
     name: str
     color: tuple[int, int, int] = Field(description="RGB, 0 to 255.")
     group: str
+    concepts: tuple[str, ...] = Field(
+        description="What it means, then broader or related meanings, nearest first. Labels of two sets that "
+        "share their first concept mean the same."
+    )
 
 
 class LabelSetInfo(BaseModel):

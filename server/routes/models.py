@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from models.labels import LabelSet
+from models.labels import LabelSet, meanings
 from models.spec import ModelSpec
 from server.schemas import LabelInfo, LabelSetInfo, ModelInfo, ModelList, problem_responses
 from server.services import Services, ServicesOf
@@ -48,7 +48,13 @@ def _label_set(labels: LabelSet) -> LabelSetInfo:
         name=labels.name,
         ignore=labels.ignore,
         labels=[
-            LabelInfo(id=label.id, name=label.name, color=label.color, group=label.group)
+            LabelInfo(
+                id=label.id,
+                name=label.name,
+                color=label.color,
+                group=label.group,
+                concepts=meanings(label.name),
+            )
             for label in labels.labels
         ],
     )

@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
+from models.labels import meanings
 from server import resources
 from server.errors import Problem
 from server.painter import LivePainter
@@ -337,7 +338,11 @@ def test_models(client: Client) -> None:
                 "name": "mountain",
                 "color": list(LANDSCAPE.by_id[3].color),
                 "group": "land",
+                "concepts": list(meanings("mountain")),
             }
+            cityscapes = {label["name"]: label for label in listed[1]["label_set"]["labels"]}
+            assert cityscapes["vegetation"]["concepts"] == list(meanings("vegetation"))
+            assert all(label["concepts"] for label in cityscapes.values())
 
     run(main())
 
