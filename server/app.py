@@ -61,7 +61,11 @@ def _services(settings: Settings, library: Library) -> Services:
         metrics.wait_seconds.labels(source).observe(turn.waited)
 
     worker = DeviceWorker(
-        library, places=settings.queue_length, max_painters=settings.max_painters, observe=observe
+        library,
+        places=settings.queue_length,
+        uploads=settings.max_uploads,
+        max_painters=settings.max_painters,
+        observe=observe,
     )
     metrics.watch("scenebrush_queued", "Requests waiting for the device.", lambda: worker.scheduler.queued)
     metrics.watch("scenebrush_painters", "Live painters connected.", lambda: worker.scheduler.painters)

@@ -4,8 +4,8 @@ Two kinds of customers share one device:
 
 - a *painter* has a mailbox of one slot, where the newest revision wins, and at most two frames that its page
   has not yet acknowledged, which it can do only once they are on their way;
-- *requests* (REST) take one of a bounded number of places at the door, before their bodies are read, and wait
-  in one queue, first come, first served.
+- *requests* (REST) are a bounded number while their bodies are read; then they take one of fewer places and
+  wait in one queue, first come, first served. So slow uploads keep nobody from the device.
 
 Turns go round robin over the painters and the queue, the whole queue counting as one painter: neither many
 requests nor many painters can starve the other kind. One turn runs at a time.
@@ -56,8 +56,10 @@ class _Mailbox:
 class Scheduler:
     """The policy's state. Every time is in seconds of one monotonic clock."""
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, uploads: int) -> None:
         self._places = places
+        self._max_uploads = uploads
+        self._uploads = 0
         self._admitted: set[str] = set()
         self._queue: deque[tuple[str, float]] = deque()
         self._painters: dict[str, _Mailbox] = {}
@@ -108,11 +110,25 @@ class Scheduler:
 
     # Requests
 
+    def begin_upload(self) -> None:
+        """A request's body is about to be read. Raises QueueFullError, also when no place is left for it."""
+        self._check_places()
+        if self._uploads >= self._max_uploads:
+            raise QueueFullError(self.retry_after())
+        self._uploads += 1
+
+    def end_upload(self) -> None:
+        """The body has been read, or will not be."""
+        self._uploads -= 1
+
     def admit(self, request: str) -> None:
         """Take a place. Raises QueueFullError."""
+        self._check_places()
+        self._admitted.add(request)
+
+    def _check_places(self) -> None:
         if len(self._admitted) >= self._places:
             raise QueueFullError(self.retry_after())
-        self._admitted.add(request)
 
     def enqueue(self, request: str, now: float) -> None:
         """An admitted request waits for the device from now on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
 
@@ -41,7 +42,11 @@ class DrainingServer(uvicorn.Server):
         return f"http://{name}:{port}{self._services.settings.root_path}"
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        started = asyncio.get_running_loop().time()
         await self._services.drain()
+        # One time limit for both: what the painters took is no longer there for the requests.
+        left = self._services.settings.drain_timeout - (asyncio.get_running_loop().time() - started)
+        self.config.timeout_graceful_shutdown = max(1, round(left))
         await super().shutdown(sockets)
 
 

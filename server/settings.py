@@ -97,6 +97,11 @@ class Settings(BaseSettings):
         ge=1,
         description="Requests that may wait for the device; further ones are answered 503.",
     )
+    max_uploads: int = Field(
+        default=64,
+        ge=1,
+        description="Requests whose bodies may be on their way at once; further ones are answered 503.",
+    )
     max_painters: int = Field(
         default=16,
         ge=1,
@@ -110,7 +115,7 @@ class Settings(BaseSettings):
     drain_timeout: float = Field(
         default=10.0,
         ge=0,
-        description="Seconds that requests under way get to finish after SIGTERM.",
+        description="Seconds that painters and requests under way get to finish after SIGTERM.",
     )
     jpeg_quality: int = Field(
         default=92,

@@ -42,7 +42,7 @@ Observer = Callable[[RenderRequest, Rendered, Turn], None]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A request's place at the door."""
+    """A request's place in the queue."""
 
     key: str
 
@@ -61,11 +61,12 @@ class DeviceWorker:
         library: Library,
         *,
         places: int,
+        uploads: int,
         max_painters: int,
         observe: Observer | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.scheduler = Scheduler(places)
+        self.scheduler = Scheduler(places, uploads)
         self._library = library
         self._renderer = Renderer(library, clock)
         self._max_painters = max_painters
@@ -106,12 +107,28 @@ class DeviceWorker:
     # Requests
 
     @contextmanager
-    def place(self) -> Generator[Place]:
-        """A place at the door for one request: taken before its body is read, given back at the end.
+    def upload(self) -> Generator[None]:
+        """Let one request in, whose body is read meanwhile.
 
-        Raises Problem (503 with Retry-After) when all are taken or the server is going away.
+        Raises Problem (503 with Retry-After) when too many are read, no place is left, or the server is going
+        away.
         """
         self._check_open()
+        try:
+            self.scheduler.begin_upload()
+        except QueueFullError as error:
+            raise busy(error.retry_after) from None
+        try:
+            yield
+        finally:
+            self.scheduler.end_upload()
+
+    @contextmanager
+    def place(self) -> Generator[Place]:
+        """A place in the queue for one request whose body has been read, given back at the end.
+
+        Raises Problem (503 with Retry-After) when all are taken.
+        """
         key = f"request {next(self._numbers)}"
         try:
             self.scheduler.admit(key)

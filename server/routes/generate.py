@@ -63,8 +63,9 @@ async def generate(request: Request, services: ServicesOf) -> Response:
     """The map's values are class ids of the model's label set (8-bit palette or greyscale), or RGB in the
     set's colours. Equal map, seed, style and model give the same picture.
     """
-    with services.worker.place() as place:
+    with services.worker.upload():
         fields, mask = await read_generate(request)
+    with services.worker.place() as place:
         answer = choose_answer(fields.format, request.headers.get("accept", ""))
         work = _paint(services, place, fields, mask, answer)
         response = await _unless_gone(request, work)

@@ -332,6 +332,36 @@ def test_a_body_that_does_not_arrive(client: Client) -> None:
     run(main())
 
 
+def test_slow_uploads_keep_nobody_from_painting(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        async with client(queue_length=2, max_uploads=4) as http:
+            arrived, rest = 0, asyncio.Event()
+
+            async def slow() -> Any:
+                nonlocal arrived
+                arrived += 1
+                yield b"{"
+                await rest.wait()
+                yield b"}"
+
+            headers = {"content-type": "application/json"}
+            uploads = [
+                asyncio.create_task(http.post("/generate", content=slow(), headers=headers)) for _ in range(3)
+            ]
+            while arrived < 3:
+                await asyncio.sleep(0.005)
+            opened(await http.post("/generate", files=mask(palette_png(scene))))
+            uploads.append(asyncio.create_task(http.post("/generate", content=slow(), headers=headers)))
+            while arrived < 4:
+                await asyncio.sleep(0.005)
+            problem(await http.post("/generate", files=mask(palette_png(scene))), 503, "busy")
+            rest.set()
+            assert {(await upload).status_code for upload in uploads} == {422}
+            opened(await http.post("/generate", files=mask(palette_png(scene))))
+
+    run(main())
+
+
 def test_a_full_queue_is_503_with_retry_after(
     client: Client, library: FakeLibrary, scene: np.ndarray
 ) -> None:

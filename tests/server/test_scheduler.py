@@ -20,18 +20,18 @@ def request(scheduler: Scheduler, name: str, now: float = 0.0) -> None:
 
 
 def test_nobody_waits() -> None:
-    assert Scheduler(4).next(0.0) is None
+    assert Scheduler(4, 8).next(0.0) is None
 
 
 def test_requests_are_first_come_first_served() -> None:
-    scheduler = Scheduler(4)
+    scheduler = Scheduler(4, 8)
     for name in ("a", "b", "c"):
         request(scheduler, name)
     assert [serve(scheduler) for _ in range(4)] == ["a", "b", "c", None]
 
 
 def test_one_turn_at_a_time() -> None:
-    scheduler = Scheduler(4)
+    scheduler = Scheduler(4, 8)
     request(scheduler, "a")
     request(scheduler, "b")
     assert scheduler.next(0.0) is not None
@@ -41,7 +41,7 @@ def test_one_turn_at_a_time() -> None:
 
 
 def test_the_newest_revision_takes_the_one_slot() -> None:
-    scheduler = Scheduler(4)
+    scheduler = Scheduler(4, 8)
     scheduler.join("p")
     for now in (1.0, 2.0, 3.0):
         scheduler.offer("p", now)
@@ -53,7 +53,7 @@ def test_the_newest_revision_takes_the_one_slot() -> None:
 
 
 def test_what_comes_during_a_render_is_rendered_next() -> None:
-    scheduler = Scheduler(4)
+    scheduler = Scheduler(4, 8)
     scheduler.join("p")
     scheduler.offer("p", 0.0)
     assert scheduler.next(0.0) is not None
@@ -66,7 +66,7 @@ def test_what_comes_during_a_render_is_rendered_next() -> None:
 
 
 def test_painters_take_turns() -> None:
-    scheduler = Scheduler(4)
+    scheduler = Scheduler(4, 8)
     served = []
     for painter in "abc":
         scheduler.join(painter)
@@ -78,7 +78,7 @@ def test_painters_take_turns() -> None:
 
 
 def test_requests_and_painters_share() -> None:
-    scheduler = Scheduler(100)
+    scheduler = Scheduler(100, 8)
     for painter in "ab":
         scheduler.join(painter)
     for number in range(50):
@@ -94,7 +94,7 @@ def test_requests_and_painters_share() -> None:
 
 
 def test_a_silent_painter_costs_nobody_a_turn() -> None:
-    scheduler = Scheduler(4)
+    scheduler = Scheduler(4, 8)
     scheduler.join("silent")
     scheduler.join("busy")
     for _ in range(3):
@@ -103,7 +103,7 @@ def test_a_silent_painter_costs_nobody_a_turn() -> None:
 
 
 def test_at_most_two_frames_are_unacknowledged() -> None:
-    scheduler = Scheduler(4)
+    scheduler = Scheduler(4, 8)
     scheduler.join("p")
     for expected in range(1, MAX_UNACKNOWLEDGED + 1):
         scheduler.offer("p", 0.0)
@@ -123,7 +123,7 @@ def test_at_most_two_frames_are_unacknowledged() -> None:
 
 
 def test_acknowledgements_never_go_back() -> None:
-    scheduler = Scheduler(4)
+    scheduler = Scheduler(4, 8)
     scheduler.join("p")
     for _ in range(2):
         scheduler.sent("p", scheduler.number_frame("p"))
@@ -134,7 +134,7 @@ def test_acknowledgements_never_go_back() -> None:
 
 
 def test_a_frame_that_was_never_sent_cannot_be_acknowledged() -> None:
-    scheduler = Scheduler(4)
+    scheduler = Scheduler(4, 8)
     scheduler.join("p")
     number = scheduler.number_frame("p")
     assert not scheduler.acknowledge("p", number)  # painted, but still waiting to be sent
@@ -144,7 +144,7 @@ def test_a_frame_that_was_never_sent_cannot_be_acknowledged() -> None:
 
 
 def test_another_document_is_not_held_up_by_old_frames() -> None:
-    scheduler = Scheduler(4)
+    scheduler = Scheduler(4, 8)
     scheduler.join("p")
     for _ in range(MAX_UNACKNOWLEDGED):
         scheduler.number_frame("p")
@@ -156,7 +156,7 @@ def test_another_document_is_not_held_up_by_old_frames() -> None:
 
 
 def test_places_are_bounded_from_the_door_to_the_answer() -> None:
-    scheduler = Scheduler(2)
+    scheduler = Scheduler(2, 8)
     scheduler.admit("a")
     scheduler.admit("b")
     with pytest.raises(QueueFullError) as full:
@@ -171,8 +171,22 @@ def test_places_are_bounded_from_the_door_to_the_answer() -> None:
     assert not scheduler.idle
 
 
+def test_uploads_are_bounded_apart_from_places() -> None:
+    scheduler = Scheduler(1, 2)
+    scheduler.begin_upload()
+    scheduler.begin_upload()
+    with pytest.raises(QueueFullError):
+        scheduler.begin_upload()
+    scheduler.admit("a")  # whose body is small and came at once
+    scheduler.end_upload()
+    with pytest.raises(QueueFullError):
+        scheduler.begin_upload()  # it would find no place
+    scheduler.release("a")
+    scheduler.begin_upload()
+
+
 def test_a_request_that_is_released_leaves_the_queue() -> None:
-    scheduler = Scheduler(4)
+    scheduler = Scheduler(4, 8)
     for name in ("a", "b"):
         request(scheduler, name)
     scheduler.release("a")
@@ -181,7 +195,7 @@ def test_a_request_that_is_released_leaves_the_queue() -> None:
 
 
 def test_a_painter_that_leaves_gives_up_its_turn() -> None:
-    scheduler = Scheduler(4)
+    scheduler = Scheduler(4, 8)
     for painter in "ab":
         scheduler.join(painter)
         scheduler.offer(painter, 0.0)
@@ -192,7 +206,7 @@ def test_a_painter_that_leaves_gives_up_its_turn() -> None:
 
 
 def test_a_painter_may_leave_during_its_turn() -> None:
-    scheduler = Scheduler(4)
+    scheduler = Scheduler(4, 8)
     scheduler.join("a")
     scheduler.offer("a", 0.0)
     assert scheduler.next(0.0) is not None
@@ -205,7 +219,7 @@ def test_a_painter_may_leave_during_its_turn() -> None:
 def test_retry_after_follows_the_time_that_turns_take() -> None:
     estimates = []
     for seconds in (0.01, 5.0):
-        scheduler = Scheduler(10)
+        scheduler = Scheduler(10, 8)
         for number in range(40):
             request(scheduler, str(number))
             serve(scheduler, seconds=seconds)
@@ -219,7 +233,7 @@ def test_retry_after_follows_the_time_that_turns_take() -> None:
 
 
 def test_a_skipped_turn_is_no_measure() -> None:
-    scheduler = Scheduler(4)
+    scheduler = Scheduler(4, 8)
     scheduler.join("p")
     before = scheduler.retry_after()
     scheduler.offer("p", 0.0)
@@ -231,4 +245,4 @@ def test_a_skipped_turn_is_no_measure() -> None:
 
 def test_finishing_what_never_began_is_an_error() -> None:
     with pytest.raises(RuntimeError):
-        Scheduler(1).finish(0.0)
+        Scheduler(1, 8).finish(0.0)

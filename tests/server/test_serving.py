@@ -1,5 +1,6 @@
 """Starting and stopping under uvicorn, and what the logs say meanwhile."""
 
+import asyncio
 import io
 import json
 import logging
@@ -48,6 +49,16 @@ def test_a_stuck_request_does_not_hold_the_server_for_ever(library: FakeLibrary)
         server.server.should_exit = True
         with pytest.raises(httpx.HTTPError):
             answer.result().raise_for_status()
+
+
+def test_painters_and_requests_share_the_time_to_drain(library: FakeLibrary) -> None:
+    class Stuck:
+        async def say_bye(self, reason: str, retry_after: float) -> None:
+            await asyncio.sleep(60)
+
+    with served(library, drain_timeout=2) as server:
+        server.services.painters.add(Stuck())
+    assert server.server.config.timeout_graceful_shutdown == 1
 
 
 def test_it_says_where_it_is(library: FakeLibrary) -> None:
