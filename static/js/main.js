@@ -1,12 +1,12 @@
 /**
  * Puts the studio together: rooms know each other only through what is handed over here.
  *
- * @typedef {import("./document/scene.js").Scene} Scene
  * @typedef {import("./net/protocol.js").Frame} Frame
  */
 import { now, perFrame } from "./core/clock.js";
 import { Records } from "./core/records.js";
 import { bounds, readRect } from "./document/labelmap.js";
+import { readScenes } from "./document/scene.js";
 import { Live } from "./net/live.js";
 import { Mailbox } from "./net/mailbox.js";
 import { fetchModels, fetchPicture } from "./net/rest.js";
@@ -133,8 +133,7 @@ async function show(frame) {
 
 const files = mountFiles((file) => studio.importMap(file));
 const help = mountHelp();
-/** @type {{scenes: Scene[]}} */
-const { scenes } = await (await fetch(new URL("../scenes/scenes.json", import.meta.url))).json();
+const scenes = readScenes(await (await fetch(new URL("../scenes/scenes.json", import.meta.url))).json());
 const start = mountStart(studio, {
   scenes,
   kept: async () => (await keeper.all()).map(paintingOf),

@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { LabelDocument } from "../../static/js/document/document.js";
 import { History, stepBytes, TILE, Transaction } from "../../static/js/document/history.js";
 import { createMap, readRect, resizeNearest } from "../../static/js/document/labelmap.js";
 import {
   conversion,
+  findMeaning,
   groupLabels,
-  labelByMeaning,
+  idOfMeaning,
+  matches,
   nearestLabel,
   sameSet,
 } from "../../static/js/document/labelset.js";
@@ -172,34 +175,46 @@ test("nearest resize invents no label", () => {
   assert.deepEqual(resizeNearest(larger, 7, 5).data, map.data);
 });
 
-test("labels are found by meaning in other sets", () => {
-  const labels = ["person", "sky-other", "water-other", "plant-other", "mountain"].map((name, id) => ({
-    id,
-    name,
-    color: /** @type {[number, number, number]} */ ([id, id, id]),
-    group: "",
-  }));
-  const set = { hash: null, name: "other", ignore: 0, labels };
-  const found = ["sky", "river", "flower", "mountain", "road"].map((name) => labelByMeaning(set, name).name);
-  assert.deepEqual(found, ["sky-other", "water-other", "plant-other", "mountain", "sky-other"]);
-});
+/** @typedef {[name: string, ...concepts: string[]]} Row */
 
-test("ids are converted between sets by meaning, and back where there is a way", () => {
-  const names = ["void", "road", "building", "vegetation", "terrain", "sky", "car", "water"];
-  const labels = names.map((name, id) => ({ id, name, color: LANDSCAPE.labels[id].color, group: "" }));
-  const city = { hash: "c", name: "city", ignore: 0, labels };
-  const there = conversion(LANDSCAPE, city);
-  const idOf = (/** @type {string} */ name) => LANDSCAPE.labels.findIndex((label) => label.name === name);
-  const read = (/** @type {string} */ name) => names[there[idOf(name)]];
-  assert.deepEqual(
-    ["sky", "clouds", "road", "house", "tree", "grass", "river", "mountain", "unlabeled"].map(read),
-    ["sky", "sky", "road", "building", "vegetation", "vegetation", "water", "terrain", "void"],
-  );
-  const back = conversion(city, LANDSCAPE);
-  assert.deepEqual(
-    names.map((_, id) => LANDSCAPE.labels[back[id]].name),
-    ["unlabeled", "road", "house", "tree", "grass", "sky", "unlabeled", "river"],
-  );
+/** @param {Row[]} rows @param {number | null} ignore */
+function setOf(rows, ignore) {
+  const color = /** @type {[number, number, number]} */ ([0, 0, 0]);
+  const labels = rows.map(([name, ...concepts], id) => ({ id, name, concepts, color, group: "" }));
+  return { hash: null, name: "s", ignore, labels };
+}
+
+/** @type {{target: {ignore: number, labels: Row[]}, sources: Record<string, [id: number, exact: number, ...Row][]>}} */
+const agreed = JSON.parse(readFileSync(new URL("../data/conversion.json", import.meta.url), "utf8"));
+
+for (const [name, rows] of Object.entries(agreed.sources)) {
+  test(`${name} is converted as the server converts it`, () => {
+    const source = setOf(
+      rows.map(([, , ...row]) => /** @type {Row} */ (row)),
+      null,
+    );
+    const target = setOf(agreed.target.labels, agreed.target.ignore);
+    const found = [...matches(source, target).values()];
+    assert.deepEqual(
+      found,
+      rows.map(([id, exact]) => ({ id, exact: exact === 1 })),
+    );
+    const table = conversion(source, target);
+    for (const [i, { id }] of found.entries()) assert.equal(table[i], id);
+  });
+}
+
+test("labels are found by name, by concept, by the nearest broader concept, or not at all", () => {
+  const set = setOf([["void"], ["air", "sky"], ["pond", "water"], ["river", "canal"], ["wood"]], 0);
+  const find = (/** @type {Row} */ [name, ...concepts]) => findMeaning(set, { name, concepts });
+  assert.deepEqual(find(["air", "wind", "sky"]), { id: 1, exact: true }, "the same name");
+  assert.deepEqual(find(["heaven", "sky"]), { id: 1, exact: true }, "the same concept");
+  assert.deepEqual(find(["sea", "sea", "lake", "water", "sky"]), { id: 2, exact: false }, "the nearest");
+  assert.equal(find(["road", "road", "river"]), undefined, "a name is no concept where there are concepts");
+  assert.deepEqual(find(["forest", "tree", "wood"]), { id: 4, exact: false }, "and is where there are none");
+  assert.deepEqual(find(["sky"]), { id: 1, exact: true });
+  assert.equal(idOfMeaning(set, { name: "road" }), 0);
+  assert.equal(idOfMeaning(setOf([["person"], ["tree"]], null), { name: "road" }), 0);
 });
 
 test("label sets: nearest colour, groups with the ignored label last, sameness", () => {

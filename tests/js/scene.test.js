@@ -2,19 +2,28 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { countLabels, resizeNearest } from "../../static/js/document/labelmap.js";
-import { drawScene } from "../../static/js/document/scene.js";
+import { drawScene, readScenes } from "../../static/js/document/scene.js";
 import { LANDSCAPE } from "./helpers.js";
 
-/** @type {{scenes: import("../../static/js/document/scene.js").Scene[]}} */
-const { scenes } = JSON.parse(
-  readFileSync(new URL("../../static/scenes/scenes.json", import.meta.url), "utf8"),
-);
+const file = JSON.parse(readFileSync(new URL("../../static/scenes/scenes.json", import.meta.url), "utf8"));
+const scenes = readScenes(file);
 const names = new Set(LANDSCAPE.labels.map(({ name }) => name));
 
 test("the first scene is the mountain lake, and every scene has a name of its own", () => {
   assert.equal(scenes[0].id, "mountain-lake");
   assert.ok(scenes.length >= 6);
   assert.equal(new Set(scenes.map(({ id }) => id)).size, scenes.length);
+});
+
+test("scenes are drawn by meaning in sets with other names, and what those lack is left unlabeled", () => {
+  const color = /** @type {[number, number, number]} */ ([0, 0, 0]);
+  const labels = [["void"], ["air", "sky"], ["plant life", "tree"], ["height", "hill"], ["building"]].map(
+    ([name, ...concepts], id) => ({ id, name, concepts, color, group: "" }),
+  );
+  const set = { hash: null, name: "other", ignore: 0, labels };
+  const counts = countLabels(drawScene(scenes[0], 64, 64, set).data);
+  for (const id of [0, 1, 2, 3]) assert.ok(counts[id] > 0, `${id}`);
+  assert.equal(counts[4], 0);
 });
 
 for (const scene of scenes) {

@@ -2,9 +2,12 @@
  * Label sets: what the ids of a label map mean.
  *
  * @typedef {[number, number, number]} Color sRGB, 0…255
- * @typedef {{id: number, name: string, color: Color, group: string}} Label
+ * @typedef {{name: string, concepts?: string[]}} Meaning a name, and what it stands for: the concept of its own, then
+ *   broader ones, the nearest first. The server knows them; a name without any is its own concept.
+ * @typedef {Meaning & {id: number, color: Color, group: string}} Label
  * @typedef {{hash: string | null, name: string, ignore: number | null, labels: Label[]}} LabelSet
  *   `hash` is the server's name for the set; null while no server has told it.
+ * @typedef {{id: number, exact: boolean}} Match where a meaning goes in a set; not exact when only a broader one is there
  */
 
 /**
@@ -54,82 +57,73 @@ export function nearestLabel(set, [r, g, b]) {
   return best;
 }
 
-/** What to take when a set has no label of that name; tried in order. */
-const KIN = /** @type {Record<string, string[]>} */ ({
-  sky: ["sky-other"],
-  clouds: ["sky", "sky-other"],
-  mountain: ["hill", "rock", "terrain", "earth"],
-  hill: ["mountain", "grass", "terrain"],
-  snow: ["ice", "sand", "earth", "terrain"],
-  rock: ["stone", "mountain", "earth", "terrain"],
-  dirt: ["earth", "ground-other", "ground", "terrain"],
-  grass: ["field", "vegetation", "terrain"],
-  flower: ["plant", "plant-other", "grass", "vegetation"],
-  bush: ["plant", "plant-other", "tree", "vegetation"],
-  tree: ["vegetation", "plant"],
-  sand: ["earth", "dirt", "terrain"],
-  sea: ["water", "water-other", "river"],
-  river: ["water", "water-other", "sea"],
-  road: ["path", "street", "dirt"],
-  house: ["building", "building-other"],
-  // and from other sets
-  "sky-other": ["sky"],
-  water: ["water-other", "river", "sea"],
-  "water-other": ["water", "river", "sea"],
-  lake: ["river", "water", "water-other"],
-  earth: ["dirt", "terrain", "ground"],
-  terrain: ["grass", "earth", "dirt"],
-  ground: ["dirt", "earth", "terrain"],
-  "ground-other": ["dirt", "earth", "terrain"],
-  field: ["grass", "terrain"],
-  plant: ["plant-other", "bush", "vegetation"],
-  "plant-other": ["plant", "bush", "vegetation"],
-  vegetation: ["tree", "plant", "bush"],
-  path: ["road", "dirt", "earth"],
-  street: ["road"],
-  stone: ["rock"],
-  ice: ["snow"],
-  building: ["house", "building-other"],
-  "building-other": ["building", "house"],
-});
-
 /**
+ * The label that a meaning goes to: the one of the same name, else of the same concept, else of the nearest broader one.
+ * The server's own rule (`convert` in models/labels.py); tests/data/conversion.json holds both to it.
+ *
  * @param {LabelSet} set
- * @param {string} name
- * @returns {Label | undefined} the label of that name, or its nearest kin in this set
+ * @param {Meaning} meaning
+ * @returns {Match | undefined} nothing when the set has no such thing
  */
-function kinOf(set, name) {
-  for (const candidate of [name, ...(KIN[name] ?? [])]) {
-    const found = set.labels.find((label) => label.name === candidate);
-    if (found) return found;
+export function findMeaning(set, meaning) {
+  const named = set.labels.find(({ name }) => name === meaning.name);
+  if (named) return { id: named.id, exact: true };
+  for (const [steps, concept] of conceptsOf(meaning).entries()) {
+    const found = set.labels.find((label) => conceptsOf(label)[0] === concept);
+    if (found) return { id: found.id, exact: steps === 0 };
   }
   return undefined;
 }
 
 /**
- * The label of a name, or its nearest kin in this set, or the set's first label that is not ignored.
+ * The same for every label of a set. What another set has nothing for becomes its ignored label, else its first.
  *
- * @param {LabelSet} set
- * @param {string} name
- * @returns {Label}
+ * @param {LabelSet} from
+ * @param {LabelSet} to
+ * @returns {Map<number, Match>} by id of `from`
  */
-export function labelByMeaning(set, name) {
-  return kinOf(set, name) ?? set.labels.find((label) => label.id !== set.ignore) ?? set.labels[0];
+export function matches(from, to) {
+  return new Map(
+    from.labels.map((label) => [
+      label.id,
+      findMeaning(to, label) ?? { id: leftover(to), exact: isNothing(label) },
+    ]),
+  );
 }
 
 /**
- * How ids of one set read in another, by meaning. What has no kin there becomes the ignored label, where there is one.
- *
  * @param {LabelSet} from
  * @param {LabelSet} to
  * @returns {Uint8Array} 256 ids of `to`, indexed by ids of `from`
  */
 export function conversion(from, to) {
-  const table = new Uint8Array(256);
-  for (const { id, name } of from.labels) {
-    table[id] = kinOf(to, name)?.id ?? to.ignore ?? labelByMeaning(to, name).id;
-  }
+  const table = new Uint8Array(256).fill(leftover(to));
+  for (const [id, match] of matches(from, to)) table[id] = match.id;
   return table;
+}
+
+/** @param {LabelSet} set @returns {number} the id of what has no label there */
+function leftover({ ignore, labels }) {
+  return ignore ?? labels[0].id;
+}
+
+/** @param {Meaning} meaning @returns {string[]} */
+function conceptsOf({ name, concepts }) {
+  return concepts?.length ? concepts : [name];
+}
+
+/** "Not labelled" loses nothing when it becomes the ignored label. @param {Meaning} meaning */
+function isNothing(meaning) {
+  return conceptsOf(meaning)[0] === "unlabeled";
+}
+
+/**
+ * @param {LabelSet} set
+ * @param {Meaning} meaning
+ * @returns {number} the id to draw it with, as `matches` would
+ */
+export function idOfMeaning(set, meaning) {
+  return findMeaning(set, meaning)?.id ?? leftover(set);
 }
 
 /**

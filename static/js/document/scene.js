@@ -16,14 +16,23 @@
  * @typedef {{label: string, cloud: [number, number, number, number]}} Cloud a heap with a flat foot: the foot's
  *   middle x and y, its width and its height
  * @typedef {Fill | Ridge | Area | Path | Trees | Row | Dabs | Cloud} Shape
- * @typedef {{id: string, title: string, seed: number, light?: number, shapes: Shape[]}} Scene
+ * @typedef {{id: string, title: string, seed: number, light?: number, shapes: Shape[], labels?: Labels}} Scene
+ * @typedef {Record<string, string[]>} Labels the labels that scenes name, each with its concepts
  * @typedef {import("./labelset.js").LabelSet} LabelSet
  * @typedef {import("./labelmap.js").LabelMap} LabelMap
  * @typedef {import("./raster.js").Point} Point
  */
 import { createMap } from "./labelmap.js";
-import { labelByMeaning } from "./labelset.js";
+import { idOfMeaning } from "./labelset.js";
 import { capsule, polygon } from "./raster.js";
+
+/**
+ * @param {{labels: Labels, scenes: Scene[]}} file
+ * @returns {Scene[]} each knows what its labels mean, so that it can be drawn in any label set
+ */
+export function readScenes({ labels, scenes }) {
+  return scenes.map((scene) => ({ ...scene, labels }));
+}
 
 /**
  * @param {Scene} scene
@@ -33,10 +42,10 @@ import { capsule, polygon } from "./raster.js";
  * @returns {LabelMap} the same for the same arguments, everywhere
  */
 export function drawScene(scene, width, height, set) {
-  const map = createMap(width, height, labelByMeaning(set, "sky").id);
+  const map = createMap(width, height, idOfMeaning(set, { name: "sky" }));
   const random = randomNumbers(scene.seed);
   for (const shape of scene.shapes) {
-    const { id } = labelByMeaning(set, shape.label);
+    const id = idOfMeaning(set, { name: shape.label, concepts: scene.labels?.[shape.label] });
     const span = (/** @type {number} */ y, /** @type {number} */ x0, /** @type {number} */ x1) => {
       map.data.fill(id, y * width + x0, y * width + x1);
     };

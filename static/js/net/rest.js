@@ -1,7 +1,7 @@
 /**
  * The few plain requests that the page makes.
  *
- * @typedef {{id: number, name: string, color: [number, number, number], group: string}} Label
+ * @typedef {{id: number, name: string, color: [number, number, number], group: string, concepts?: string[]}} Label
  * @typedef {{
  *   id: string, name: string, default: boolean, architecture: string, licence: string,
  *   stride: number, native_size: number, max_side: number, max_pixels: number,

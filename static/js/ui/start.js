@@ -7,7 +7,7 @@
  * @typedef {(canvas: HTMLCanvasElement, painting: Pick<Painting, "map" | "labelSet">) => void} Draw
  */
 import { createMap } from "../document/labelmap.js";
-import { labelByMeaning } from "../document/labelset.js";
+import { idOfMeaning } from "../document/labelset.js";
 import { drawScene } from "../document/scene.js";
 import { byId, make } from "./dom.js";
 import { closeOnBackdrop } from "./help.js";
@@ -48,7 +48,7 @@ export function mountStart(studio, { scenes, draw, kept }) {
 
   const showScenes = () => {
     const { label_set: labelSet } = studio.model;
-    const sky = createMap(1, 1, labelByMeaning(labelSet, "sky").id);
+    const sky = createMap(1, 1, idOfMeaning(labelSet, { name: "sky" }));
     sceneHost.replaceChildren(
       card("blank", "Clear sky", { map: sky, labelSet }, () => studio.startBlank()),
       ...scenes.map((scene) =>

@@ -41,11 +41,28 @@ import { Store } from "../core/store.js";
 import { LabelDocument } from "../document/document.js";
 import { exportMap, fitMap, importMap } from "../document/exchange.js";
 import { bounds, createMap, readRect } from "../document/labelmap.js";
-import { conversion, labelById, labelByMeaning, sameSet } from "../document/labelset.js";
+import {
+  conversion,
+  findMeaning,
+  groupLabels,
+  idOfMeaning,
+  labelById,
+  matches,
+  sameSet,
+} from "../document/labelset.js";
 import { drawScene } from "../document/scene.js";
 import { Hand } from "../tools/hand.js";
 
 const FIRST_SEED = 7;
+const SKY = { name: "sky" };
+/** What a hand holds at first: something that shows against the sky. */
+const FIRST_LABELS = ["mountain", "hill", "tree", "building"];
+
+/** @param {LabelSet} set @returns {number} */
+function firstLabel(set) {
+  const found = FIRST_LABELS.map((name) => findMeaning(set, { name })).find(Boolean);
+  return found?.id ?? groupLabels(set)[0].labels[0].id;
+}
 
 /** The brush may cover half of the shorter side. @param {State} state */
 export function maxSize({ document }) {
@@ -127,6 +144,23 @@ export class Studio {
     return (rect) => readRect(map, rect).map((id) => table[id]);
   }
 
+  /**
+   * What the model paints instead of those labels that it lacks.
+   *
+   * @returns {Map<number, string>} by the painting's ids; empty while no model is known
+   */
+  standIns() {
+    const { document, models } = this.state;
+    /** @type {Map<number, string>} */
+    const names = new Map();
+    if (!document || models.length === 0) return names;
+    const target = this.model.label_set;
+    for (const [id, match] of matches(document.labelSet, target)) {
+      if (!match.exact) names.set(id, labelById(target, match.id)?.name ?? "");
+    }
+    return names;
+  }
+
   /** @param {ToolName} tool */
   setTool(tool) {
     if (tool !== "pick") this.lastTool = tool;
@@ -164,7 +198,7 @@ export class Studio {
 
   clear() {
     const { document } = this;
-    const gesture = document.begin(labelByMeaning(document.labelSet, "sky").id);
+    const gesture = document.begin(idOfMeaning(document.labelSet, SKY));
     for (let y = 0; y < document.map.height; y++) gesture.span(y, 0, document.map.width);
     gesture.commit();
   }
@@ -187,7 +221,7 @@ export class Studio {
     const fits = before && sameSet(before.labelSet, document.labelSet);
     this.store.set({
       document,
-      label: fits ? label : labelByMeaning(document.labelSet, "mountain").id,
+      label: fits ? label : firstLabel(document.labelSet),
       seed: document.seed,
       canUndo: document.history.canUndo,
       canRedo: document.history.canRedo,
@@ -231,7 +265,7 @@ export class Studio {
 
   startBlank() {
     const { label_set: labelSet, native_size: size } = this.model;
-    const map = createMap(size, size, labelByMeaning(labelSet, "sky").id);
+    const map = createMap(size, size, idOfMeaning(labelSet, SKY));
     this.#start(
       { id: newId(), title: "Painting", map, labelSet, seed: FIRST_SEED },
       "A clear sky is on the easel.",
