@@ -56,6 +56,35 @@ def test_everything_is_on_one_screen_and_large_enough_to_touch(
         context.close()
 
 
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1440, 900), (1920, 1080)])
+def test_on_a_desk_palette_and_pictures_are_one_block_in_the_middle(
+    browser: Browser, house: House, width: int, height: int
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": height})
+    try:
+        page = context.new_page()
+        Studio(page, house.url).open()
+        boxes = [
+            page.locator(part).bounding_box()
+            for part in (".palette", ".paint .bar", "#labels", ".view .bar", "#photo", ".top", ".status")
+        ]
+        palette, paint_bar, labels, view_bar, photo, header, footer = [box for box in boxes if box]
+        for bar, picture in ((paint_bar, labels), (view_bar, photo)):
+            assert bar["y"] == palette["y"]
+            assert picture["y"] + picture["height"] == palette["y"] + palette["height"]
+        above = palette["y"] - header["y"] - header["height"]
+        below = footer["y"] - labels["y"] - labels["height"]
+        assert abs(above - below) <= 1
+        # As large as the width allows, and in step with the screen's own pixels.
+        assert photo["x"] + photo["width"] == width - 14
+        for side in ("x", "y", "width", "height"):
+            assert labels[side] == round(labels[side])
+        hidden = "(({ scrollHeight, clientHeight }) => scrollHeight - clientHeight)"
+        assert page.evaluate(f"{hidden}(document.querySelector('#palette'))") == 0
+    finally:
+        context.close()
+
+
 def test_the_help_sheet_is_the_action_table(studio: Studio) -> None:
     page = studio.page
     page.keyboard.press("?")

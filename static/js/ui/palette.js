@@ -1,5 +1,6 @@
 /**
- * The palette: every label with its colour and its name, by group. One radio group for the keyboard: Tab reaches the
+ * The palette: every label with its colour and its name, by group, and for those that the model lacks what it paints
+ * instead. One radio group for the keyboard: Tab reaches the
  * chosen label, arrows move the choice.
  *
  * @typedef {import("./studio.js").Studio} Studio
@@ -39,13 +40,32 @@ export function mountPalette(host, studio) {
     chip.style.backgroundColor = `rgb(${color.join(" ")})`;
     const button = make(
       "button",
-      { type: "button", class: "swatch", role: "radio", "data-label": String(id), title: name },
+      { type: "button", class: "swatch", role: "radio", "data-label": String(id), "data-tip": name },
       chip,
-      make("span", { class: "swatch-name" }, name),
+      make("span", { class: "swatch-text" }, make("span", { class: "swatch-name" }, name)),
     );
     button.addEventListener("click", () => choose(id));
     swatches.set(id, button);
     return button;
+  };
+
+  /** A quiet "→ tree" under the name; the tooltip says it in words. */
+  const markStandIns = () => {
+    const standIns = studio.standIns();
+    host.classList.toggle("marked", standIns.size > 0);
+    for (const [id, button] of swatches) {
+      const nearest = standIns.get(id);
+      button.querySelector(".stand-in")?.remove();
+      button.removeAttribute("aria-description");
+      delete button.dataset.tipHint;
+      if (nearest === undefined) continue;
+      const hint = `${studio.model.name} does not know it and paints ${nearest} instead.`;
+      button
+        .querySelector(".swatch-text")
+        ?.append(make("span", { class: "stand-in", "aria-hidden": "true" }, `→ ${nearest}`));
+      button.dataset.tipHint = hint;
+      button.setAttribute("aria-description", hint);
+    }
   };
 
   const choose = (/** @type {number} */ id) => {
@@ -63,6 +83,12 @@ export function mountPalette(host, studio) {
     const next = ids[(at + step + ids.length) % ids.length];
     choose(next);
     swatches.get(next)?.focus();
+  });
+
+  studio.store.watch(["document", "model", "models"], ({ document }) => {
+    if (!document) return;
+    build();
+    markStandIns();
   });
 
   studio.store.watch(["document", "label"], ({ document, label }) => {
