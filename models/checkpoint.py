@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from models.encoder import StyleEncoder
 from models.generator import StyledSpadeGenerator
@@ -79,7 +81,7 @@ def load(path: Path) -> LoadedModel:
     """
     spec, shapes = _read_header(path)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _Unfilled():
             generator, encoder = ARCHITECTURES[spec.architecture](spec)
     except SpecError as error:
         raise _bad_spec(path, error) from error
@@ -109,6 +111,19 @@ def parameter_count(path: Path) -> int:
     """Number of values in a file's tensors (buffers included), from the header alone; raises
     CheckpointError."""
     return sum(torch.Size(shape).numel() for shape in _read_header(path)[1].values())
+
+
+class _Unfilled(TorchFunctionMode):
+    """Inside, tensors are not filled with random values: on the meta device, torch would import its compiler,
+    a thousand modules, to do so."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func.__name__ in {"normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_"}:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def _read_header(path: Path) -> tuple[ModelSpec, dict[str, list[int]]]:

@@ -56,8 +56,9 @@ class StyledSpadeGenerator(nn.Module):
         # covariance.
         self.prior_mean: Tensor
         self.prior_scale: Tensor
+        # (torch.eye on the meta device would import torch's compiler.)
         self.register_buffer("prior_mean", torch.zeros(style_dim))
-        self.register_buffer("prior_scale", torch.eye(style_dim))
+        self.register_buffer("prior_scale", torch.zeros(style_dim, style_dim).fill_diagonal_(1))
 
     def code_from_normal(self, normal: Tensor) -> Tensor:
         """Standard normal draws (…, D) → style codes (…, D) distributed like those of real pictures."""

@@ -165,8 +165,10 @@ class StyledSpadeBlock(nn.Module):
     ) -> None:
         super().__init__()
         middle = min(fin, fout)
-        self.noise_0 = nn.Parameter(0.2 * torch.randn(fin, noise_channels, 1, 1))
-        self.noise_1 = nn.Parameter(0.2 * torch.randn(middle, noise_channels, 1, 1))
+        self.noise_0 = nn.Parameter(torch.empty(fin, noise_channels, 1, 1))
+        self.noise_1 = nn.Parameter(torch.empty(middle, noise_channels, 1, 1))
+        nn.init.normal_(self.noise_0, std=0.2)
+        nn.init.normal_(self.noise_1, std=0.2)
         self.norm_0, self.norm_1 = norm(fin), norm(middle)
         self.conv_0 = nn.Conv2d(fin, middle, 3, padding=1)
         self.conv_1 = nn.Conv2d(middle, fout, 3, padding=1)

@@ -57,11 +57,11 @@ def measuring_statistics(network: nn.Module) -> Generator[None]:
 
 
 @torch.no_grad()
-def refresh_statistics(run: Run, batches: int, side: int, size: int) -> None:
+def refresh_statistics(run: Run, side: int, size: int = 4) -> None:
     """Measure the batch statistics of the averaged generator: the trained one's belong to other weights."""
     generator, encoder = run.networks.generator, run.networks.encoder
     with measuring_statistics(generator):
-        for i in range(batches):
+        for i in range(run.recipe.statistics_batches):
             rng = seeded(run.recipe.seed, 2**41 + i)
             batch = run.batch(size, side, rng)
             code, _ = encoder(batch.whole)
@@ -77,8 +77,6 @@ def export(
     name: str,
     licence: str,
     provenance: Mapping[str, Any],
-    batches: int = 60,
-    size: int = 4,
 ) -> ModelSpec:
     """Write the run's averaged generator and style encoder as one checkpoint.
 
@@ -87,8 +85,6 @@ def export(
         path: the file to write.
         model_id, name, licence, provenance: see `ModelSpec`; recipe and pictures seen are added to the
         provenance.
-        batches, size: how many batches of how many crops the batch statistics are measured on; the crops are
-            as large as the smallest training picture allows, at most `NATIVE` pixels.
 
     Returns:
         The spec written.
@@ -96,9 +92,10 @@ def export(
     recipe = run.recipe
     with run.averaged() as (generator, encoder):
         fit_prior(generator, codes_of(encoder, run.pairs[:PRIOR_PICTURES]))
+        # Crops as large as the smallest training picture allows, at most NATIVE pixels.
         smallest = min(min(pair.labels.shape) for pair in run.pairs)
         side = min(smallest, NATIVE) // generator.stride * generator.stride
-        refresh_statistics(run, batches, side, size)
+        refresh_statistics(run, side)
         spec = ModelSpec(
             id=model_id,
             name=name,

@@ -54,6 +54,10 @@ class Recipe:
     crude: float = 0.25
     drop: float = 0.1
     two_styles: float = 0.06
+    # export
+    statistics_batches: int = (
+        60  # of four crops each, to measure the batch statistics of the averaged weights
+    )
 
     def crop_at(self, seen: int) -> tuple[int, int]:
         """(crop side, batch size) after `seen` pictures."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -182,3 +184,14 @@ def test_saving_over_a_model_replaces_it(tmp_path: Path) -> None:
     path = write_tiny_model(tmp_path)
     save(path, replace(tiny_spec(), name="Second"), *tiny_networks(1))
     assert read_spec(path).name == "Second"
+
+
+def test_loading_imports_no_compiler(tmp_path: Path) -> None:
+    """On the meta device some torch functions bring a thousand modules with them: seconds of start-up."""
+    path = write_tiny_model(tmp_path)
+    program = (
+        "import sys, pathlib; from models.checkpoint import load; "
+        f"load(pathlib.Path({str(path)!r})); print('torch._dynamo' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"

@@ -18,6 +18,7 @@ TINY = Recipe(
     crops=((0.0, 32, 2), (0.7, 64, 2)),
     segmenter_pictures=32,
     two_styles=0.4,
+    statistics_batches=2,
 )
 
 

@@ -71,7 +71,7 @@ def test_steps_train_every_network_but_the_judge(tmp_path: Path, recipe: Recipe,
 
 
 def test_learning_lowers_the_colour_error(tmp_path: Path, recipe: Recipe, source: Path) -> None:
-    fast = replace(recipe, pictures=240, crops=((0.0, 64, 4),), two_styles=0.0, generator_rate=4e-3)
+    fast = replace(recipe, pictures=240, crops=((0.0, 32, 4),), two_styles=0.0, generator_rate=4e-3)
     run = new_run(tmp_path, fast, source)
     errors = [
         figures["low_frequency"] / run.recipe.low_frequency_at(4 * i) for i, figures in enumerate(run.steps())
@@ -144,7 +144,7 @@ def test_an_export_is_served(tmp_path: Path, recipe: Recipe, source: Path) -> No
     run = new_run(tmp_path / "run", recipe, source)
     list(run.steps())
     path = tmp_path / "mine.safetensors"
-    spec = export(run, path, "mine", "Mine", "CC0-1.0", {"data": "examples"}, batches=2, size=2)
+    spec = export(run, path, "mine", "Mine", "CC0-1.0", {"data": "examples"})
     assert spec.stride == 8
     assert spec.provenance["pictures_seen"] == 12
     library = Library([tmp_path], device="cpu", precision="fp32")
