@@ -36,7 +36,7 @@ WEB_LIBRARIES = {
     "typer",
     "uvicorn",
 }
-DEVICE_LIBRARIES = {"lightning_fabric", "torch", "torchmetrics", "torchvision"}
+DEVICE_LIBRARIES = {"lightning_fabric", "torch", "torchvision"}
 
 JAVASCRIPT_ROOMS: dict[str, set[str]] = {
     "core": set(),
