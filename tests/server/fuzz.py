@@ -1,7 +1,8 @@
 """Fuzzes a real server process: bodies to /generate, frames to /live. Most are invalid, valid ones are ≤ 64².
 
-    python -m tests.server.fuzz --bodies 10000 --frames 10000          (the real engine)
-    python -m tests.server.fuzz --bodies 10000 --frames 10000 --fake   (the tests' engine)
+    python -m tests.server.fuzz --bodies 10000 --frames 10000               (the built-in model)
+    python -m tests.server.fuzz --bodies 10000 --frames 10000 --model tiny  (the tests' model)
+    python -m tests.server.fuzz --bodies 10000 --frames 10000 --model fake  (the tests' engine)
 
 Prints the answers by status, the growth of the process after the first tenth, its open files and sessions,
 and whether it still paints. Every input follows from its number, so that one can be sent again.
@@ -17,6 +18,7 @@ import os
 import random
 import re
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -41,12 +43,17 @@ from websockets.typing import Subprotocol
 
 from models.labels import load_label_set
 from server import protocol
+from tests.tiny import write_tiny_model
 
 ROOT = Path(__file__).parents[2]
 LABELS = load_label_set("landscape17")
 IDS = [label.id for label in LABELS.labels]
 PALETTE = np.frombuffer(LABELS.palette(), np.uint8).reshape(256, 3)
 CLIENTS = 4
+STYLES: list[list[float]] = [
+    [value] * length for length in (4, 8, 64) for value in (0.0, 0.5, 100.0, 101.0, -1e30, 1e300)
+]
+"""Codes for the fake, the tiny and the built-in model, of which half go too far."""
 
 
 # -- Bodies ----------------------------------------------------------------------------------------------
@@ -59,6 +66,8 @@ class Body:
     headers: dict[str, str]
     content: bytes
     chunked: bool = False
+    hang_up: bool = False
+    """Send a part of it, and close the connection."""
 
 
 def body(number: int) -> Body:
@@ -67,6 +76,7 @@ def body(number: int) -> Body:
     make = rng.choice([_form, _form, _form, _broken_form, _json, _broken_json, _noise])
     made = make(rng)
     made.chunked = rng.random() < 0.1
+    made.hang_up = rng.random() < 0.05
     if rng.random() < 0.3:
         made.headers["Accept"] = rng.choice(
             ["image/png", "application/json", "*/*;q=0", "text/html", "image/*;q=x", ",;=,", "a" * 5000]
@@ -159,7 +169,7 @@ def _fields(rng: random.Random) -> dict[str, Any]:
         "format": ["jpeg", "png", "webp", "jpg", "gif", *strange],
         "quality": [1, 50, 100, 0, 101, *strange],
         "model": ["", "none", "../../etc/passwd", *strange],
-        "style": ["[]", "[1]", "[1e999]", "{}", "null", "[[[]]]", "[" * 3000, *strange],
+        "style": [*map(json.dumps, STYLES), "[]", "[1e999]", "{}", "null", "[[[]]]", "[" * 3000, *strange],
         "other": strange,
     }
     names = rng.sample(list(choices), rng.choice([0, 0, 0, 1, 1, 2, 4]))
@@ -305,12 +315,13 @@ def _valid_frame(rng: random.Random, page: Page) -> str | bytes:
             "epoch": page.epoch,
             "revision": page.revision,
             "seed": rng.randrange(2**32),
+            "style": rng.choice([None, *STYLES]),
         }
         return json.dumps(style)
     return _patch(rng, page)
 
 
-def _open(rng: random.Random, page: Page) -> str:
+def _open(rng: random.Random, page: Page, *, plain: bool = False) -> str:
     page.epoch, page.revision = page.epoch + 1, 0
     page.size = (rng.randrange(1, 65), rng.randrange(1, 65))
     return json.dumps(
@@ -322,6 +333,7 @@ def _open(rng: random.Random, page: Page) -> str:
             "model": None,
             "label_set": LABELS.hash,
             "seed": rng.randrange(2**32),
+            "style": None if plain or rng.random() < 0.9 else rng.choice(STYLES),
             "format": rng.choice(["jpeg", "png", "webp"]),
         }
     )
@@ -389,11 +401,11 @@ class Report:
 
 
 @contextlib.contextmanager
-def server_process(*, fake: bool) -> Iterator[tuple[psutil.Process, str]]:
+def server_process(model: str) -> Iterator[tuple[psutil.Process, str]]:
     """A server in a process of its own, ready: (process, address)."""
-    command = (
-        ["-m", "tests.server.fake_server"] if fake else ["-c", "from server.cli import app; app()", "serve"]
-    )
+    command = ["-c", "from server.cli import app; app()", "serve"]
+    if model == "fake":
+        command = ["-m", "tests.server.fake_server"]
     settings = {
         "SCENEBRUSH_PORT": "0",
         "SCENEBRUSH_MAX_SIDE": "64",  # valid pictures stay small, however a field scales them
@@ -401,7 +413,13 @@ def server_process(*, fake: bool) -> Iterator[tuple[psutil.Process, str]]:
         "SCENEBRUSH_MAX_BODY_BYTES": str(2**20),
         "SCENEBRUSH_BODY_TIMEOUT": "5",
     }
-    with tempfile.NamedTemporaryFile("w+", suffix=".log") as log:
+    with (
+        tempfile.NamedTemporaryFile("w+", suffix=".log") as log,
+        tempfile.TemporaryDirectory() as models,
+    ):
+        if model == "tiny":
+            write_tiny_model(Path(models))
+            settings |= {"SCENEBRUSH_MODELS_DIR": models, "SCENEBRUSH_DEFAULT_MODEL": "tiny"}
         process = subprocess.Popen(
             [sys.executable, *command], cwd=ROOT, env={**os.environ, **settings}, stdout=log, stderr=log
         )
@@ -425,10 +443,10 @@ def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> str:
     raise AssertionError(log.read_text())
 
 
-def fuzz(*, bodies: int, frames: int, fake: bool) -> Report:
+def fuzz(*, bodies: int, frames: int, model: str) -> Report:
     """Send that many of each; a tenth of them come before the baseline is taken."""
     report, started = Report(), time.monotonic()
-    with server_process(fake=fake) as (process, url):
+    with server_process(model) as (process, url):
         _send(report, url, range(bodies // 10), range(frames // 10))
         before = _figures(process, url)
         _send(report, url, range(bodies // 10, bodies), range(frames // 10, frames))
@@ -456,6 +474,10 @@ def _send_bodies(report: Report, url: str, numbers: range) -> None:
     with httpx.Client(timeout=60) as http:
         for number in numbers:
             made = body(number)
+            if made.hang_up:
+                _hang_up(url, made, random.Random(number))
+                report.bodies["hung up"] += 1
+                continue
             content: Any = iter([made.content]) if made.chunked else made.content
             try:
                 response = http.post(f"{url}/generate", content=content, headers=made.headers)
@@ -468,22 +490,33 @@ def _send_bodies(report: Report, url: str, numbers: range) -> None:
                 report.faults.append(f"body {number}: {response.status_code} {response.text[:200]}")
 
 
+def _hang_up(url: str, made: Body, rng: random.Random) -> None:
+    """Announce the body, send a part of it, and go."""
+    address = httpx.URL(url)
+    headers = {"Host": address.netloc.decode(), **made.headers, "Content-Length": str(len(made.content) + 1)}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    with socket.create_connection((address.host, address.port or 80), 10) as connection:
+        connection.sendall(f"POST /generate HTTP/1.1\r\n{lines}\r\n".encode())
+        with contextlib.suppress(OSError):  # it may have been refused by now
+            connection.sendall(made.content[: rng.randrange(len(made.content) + 1)])
+
+
 def _send_frames(report: Report, url: str, numbers: range) -> None:
     waiting = list(reversed(numbers))
     while waiting:
-        with _connected(url) as socket, contextlib.suppress(ConnectionClosed):
+        with _connected(url) as line, contextlib.suppress(ConnectionClosed):
             page = Page()
             if waiting[-1] % 4:  # most connections begin well, so that what follows meets an open document
-                socket.send(_open(random.Random(waiting[-1]), page))
-                socket.send(_valid_frame(random.Random(1), page))
+                line.send(_open(random.Random(waiting[-1]), page, plain=True))
+                line.send(_valid_frame(random.Random(1), page))
             if waiting[-1] % 4 == 1:  # … and some see their first picture, so that more can follow it
-                _listen(socket, page, report, patience=2.0)
+                _listen(line, page, report, patience=2.0)
             while waiting:
-                socket.send(frame(waiting[-1], page))
+                line.send(frame(waiting[-1], page))
                 waiting.pop()
                 report.frames["sent"] += 1
-                _listen(socket, page, report)
-        code = socket.close_code or 0
+                _listen(line, page, report)
+        code = line.close_code or 0
         report.frames[f"closed {code}"] += 1
         if code not in (1000, 4400):
             report.faults.append(f"a socket was closed with {code} near frame {waiting[-1:] or 'the last'}")
@@ -499,16 +532,20 @@ def _connected(url: str) -> ClientConnection:
     )
 
 
-def _listen(socket: ClientConnection, page: Page, report: Report, patience: float = 0.0) -> None:
+def _listen(line: ClientConnection, page: Page, report: Report, patience: float = 0.0) -> None:
     """Take what has come, without waiting long unless for a first picture: a fuzzer does not hold back."""
     with contextlib.suppress(TimeoutError):
         while True:
-            message = socket.recv(0.01 if page.frames else max(0.01, patience))
+            message = line.recv(0.01 if page.frames else max(0.01, patience))
             if isinstance(message, bytes):
                 page.frames = protocol.decode_frame(message).frame
                 report.frames["pictures"] += 1
             else:
-                report.frames[json.loads(message)["type"]] += 1
+                said = json.loads(message)
+                report.frames[said["type"]] += 1
+                # The session checks what it takes: the engine refuses nothing that came this far.
+                if said.get("code") in ("internal", "not-paintable"):
+                    report.faults.append(f"a live document failed: {message[:300]}")
 
 
 def _figures(process: psutil.Process, url: str) -> dict[str, float]:
@@ -532,10 +569,10 @@ def _still_paints(url: str) -> None:
     assert response.status_code == 200, response.text
     assert Image.open(io.BytesIO(response.content)).size == (64, 64)
     page = Page()
-    with _connected(url) as socket:
-        socket.send(_open(random.Random(0), page))
-        socket.send(_valid_frame(random.Random(0), page))
-        while isinstance(message := socket.recv(60), str):
+    with _connected(url) as line:
+        line.send(_open(random.Random(0), page, plain=True))
+        line.send(_valid_frame(random.Random(0), page))
+        while isinstance(message := line.recv(60), str):
             pass
         assert protocol.decode_frame(message).picture
 
@@ -546,7 +583,7 @@ def main() -> None:
     )
     options.add_argument("--bodies", type=int, default=10_000)
     options.add_argument("--frames", type=int, default=10_000)
-    options.add_argument("--fake", action="store_true")
+    options.add_argument("--model", choices=["built-in", "tiny", "fake"], default="built-in")
     report = fuzz(**vars(options.parse_args()))
     print(f"bodies     {dict(report.bodies.most_common())}")
     print(f"frames     {dict(report.frames.most_common())}")
