@@ -5,7 +5,7 @@ import pytest
 from tests.server.fuzz import fuzz
 
 
-# The real engine shows what it refuses, and keeps a kernel for each of the first thousand shapes (oneDNN); the
+# The real engine shows what it refuses, and keeps a kernel for each of the first 1024 shapes (oneDNN); the
 # fake one keeps nothing, so it shows what the server itself keeps.
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "most_growth_mib"), [("tiny", 100), ("fake", 20)])
