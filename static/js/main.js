@@ -52,6 +52,8 @@ const studio = new Studio({
     if (rect) {
       labelView.draw(rect);
       live.mark(rect);
+      // Whoever paints has arrived, and wants to see the photo.
+      notices.dismiss("new");
     }
     if (seed) live.markStyle();
   },

@@ -76,6 +76,14 @@ def test_starter_scenes_and_the_way_back(studio: Studio) -> None:
     page.get_by_role("button", name="Clear sky").click()
     assert (studio.labels == studio.id_of("sky")).all()
     studio.settle()
+    notice = page.locator(".notice")
+    expect(notice).to_contain_text("A clear sky is on the easel.")
+    box, photo = notice.bounding_box(), page.locator("#photo").bounding_box()
+    assert box is not None
+    assert photo is not None
+    assert box["y"] >= photo["y"] + photo["height"], "the photo must not be hidden"
+    studio.drag((0.2, 0.2), (0.3, 0.3))
+    expect(notice).to_have_count(0)
 
 
 def test_earlier_paintings_can_be_taken_up_again(studio: Studio) -> None:
@@ -191,6 +199,10 @@ def test_a_model_with_other_labels_paints_what_it_can_and_changes_nothing(
     expect(page.get_by_role("radio", name="tree", exact=True)).to_have_text("tree")
     house.hover()
     expect(page.locator("#tooltip")).to_have_text("houseCity does not know it and paints building instead.")
+    mountain = page.get_by_role("radio", name="mountain", exact=True)
+    expect(mountain).to_have_attribute(
+        "aria-description", "City knows nothing like it and leaves it unlabeled."
+    )
     studio.choose("house")
     studio.drag((0.2, 0.2), (0.7, 0.4))
     studio.settle()

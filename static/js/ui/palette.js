@@ -59,7 +59,11 @@ export function mountPalette(host, studio) {
       button.removeAttribute("aria-description");
       delete button.dataset.tipHint;
       if (nearest === undefined) continue;
-      const hint = `${studio.model.name} does not know it and paints ${nearest} instead.`;
+      const { name, label_set: set } = studio.model;
+      const nothing = set.labels.find(({ id: other }) => other === set.ignore)?.name === nearest;
+      const hint = nothing
+        ? `${name} knows nothing like it and leaves it ${nearest}.`
+        : `${name} does not know it and paints ${nearest} instead.`;
       button
         .querySelector(".swatch-text")
         ?.append(make("span", { class: "stand-in", "aria-hidden": "true" }, `→ ${nearest}`));
