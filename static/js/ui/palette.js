@@ -52,7 +52,6 @@ export function mountPalette(host, studio) {
   /** A quiet "→ tree" under the name; the tooltip says it in words. */
   const markStandIns = () => {
     const standIns = studio.standIns();
-    host.classList.toggle("marked", standIns.size > 0);
     for (const [id, button] of swatches) {
       const nearest = standIns.get(id);
       button.querySelector(".stand-in")?.remove();
