@@ -155,9 +155,9 @@ def load_label_set(name: str) -> LabelSet:
 
 
 # -- Meaning
-# A concept is a word for what a label shows. Each set's names lead to concepts, and each concept to a broader
-# one, so that two sets meet either in the concept itself (exact) or in the nearest broader or sibling one
-# (not exact).
+# A concept is a word for what a label shows. Each set's names lead to concepts, and each concept to broader
+# ones, nearest first, so that two sets meet either in the concept itself (exact) or in the nearest broader or
+# sibling one (not exact).
 
 BROADER_STEPS = 4  # how far a meaning may be stretched to find a label
 
@@ -183,16 +183,17 @@ _CONCEPTS: Mapping[str, str] = {
 }  # fmt: skip
 
 _BROADER: Mapping[str, str] = {
-    "cloud": "sky", "fog": "cloud", "hill": "mountain", "mountain": "hill", "rock": "stone", "stone": "rock",
-    "gravel": "dirt", "mud": "dirt", "sand": "dirt", "dirt": "sand", "field": "grass", "straw": "grass",
-    "grass": "field", "flower": "plant", "plant": "bush", "bush": "plant", "leaves": "tree", "branch": "tree",
-    "palm": "tree", "tree": "palm", "moss": "grass", "wood": "tree", "sea": "water", "river": "water",
-    "pool": "water", "waterfall": "river", "fountain": "water", "water": "sea", "snow": "sand",
-    "road": "path", "path": "road", "pavement": "road", "parking": "road", "runway": "road",
-    "rail track": "road", "bridge": "road", "pier": "bridge", "tunnel": "bridge", "house": "building",
-    "hovel": "house", "building": "house", "skyscraper": "building", "tower": "building", "roof": "building",
-    "tent": "house", "wall": "building", "fence": "wall", "railing": "fence", "bus": "truck", "truck": "car",
-    "train": "bus", "motorcycle": "bicycle", "bicycle": "motorcycle",
+    "cloud": "sky", "fog": "cloud", "hill": "mountain|grass", "mountain": "hill", "rock": "stone|dirt",
+    "stone": "rock", "gravel": "dirt", "mud": "dirt", "sand": "dirt", "dirt": "sand|grass", "field": "grass",
+    "straw": "grass", "grass": "field", "flower": "plant", "plant": "bush", "bush": "plant|tree",
+    "leaves": "tree", "branch": "tree", "palm": "tree", "tree": "palm", "moss": "grass", "wood": "tree",
+    "sea": "water|river", "river": "water", "pool": "water", "waterfall": "river", "fountain": "water",
+    "water": "sea|river", "snow": "sand", "road": "path", "path": "road", "pavement": "road",
+    "parking": "road", "runway": "road", "rail track": "road", "bridge": "road", "pier": "bridge",
+    "tunnel": "bridge", "house": "building", "hovel": "house", "building": "house", "skyscraper": "building",
+    "tower": "building", "roof": "building", "tent": "house", "wall": "building", "fence": "wall",
+    "railing": "fence", "bus": "truck", "truck": "car", "train": "bus", "motorcycle": "bicycle",
+    "bicycle": "motorcycle",
 }  # fmt: skip
 
 _GROUPS: Mapping[str, str] = {
@@ -220,10 +221,13 @@ def concept_of(name: str) -> str:
 
 def meanings(name: str) -> tuple[str, ...]:
     """The concept of a label's name and the broader or sibling ones after it, nearest first."""
-    chain = [concept_of(name)]
-    while len(chain) <= BROADER_STEPS and (broader := _BROADER.get(chain[-1])) and broader not in chain:
-        chain.append(broader)
-    return tuple(chain)
+    chain, reached = [concept_of(name)], [concept_of(name)]
+    for _ in range(BROADER_STEPS):
+        reached = [
+            broader for concept in reached for broader in _BROADER.get(concept, "").split("|") if broader
+        ]
+        chain += reached
+    return tuple(dict.fromkeys(chain))
 
 
 def group_of(name: str) -> str:
@@ -255,4 +259,4 @@ def _match(name: str, target: LabelSet, concepts: Mapping[str, int], fallback: i
     for concept in broader:
         if concept in concepts:
             return Match(concepts[concept], exact=False)
-    return Match(fallback, exact=own == "unlabeled")
+    return Match(fallback, exact=own == "unlabeled" and target.ignore is not None)

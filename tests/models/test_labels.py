@@ -107,5 +107,11 @@ def test_conversion_is_total_and_the_identity_on_itself(source: str, target: str
 
 def test_meanings_lead_from_the_name_outwards() -> None:
     assert meanings("palm") == ("palm", "tree")
-    assert meanings("swimming") == ("pool", "water", "sea")
+    assert meanings("swimming") == ("pool", "water", "sea", "river")
     assert meanings("teddy bear") == ("teddy bear",)
+    assert meanings("rock")[:3] == ("rock", "stone", "dirt"), "nearest first"
+
+
+def test_nothing_is_exactly_unlabeled_in_a_set_that_labels_everything() -> None:
+    match = convert(load_label_set("landscape17"), load_label_set("ade150"))[0]
+    assert not match.exact
