@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from pydantic_core import from_json
+from pydantic import TypeAdapter
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -22,6 +22,7 @@ _MAX_NAME: Final = 64
 _MAX_SEPARATORS: Final = 4096
 """Most commas, brackets and braces of a JSON body: base64 has none, and a style code has few."""
 _PIECE: Final = 64 * 1024
+_JSON: Final[TypeAdapter[Any]] = TypeAdapter(Any)
 
 
 class _MemoryParser(MultiPartParser):
@@ -110,7 +111,7 @@ def _style(text: str) -> object:
 def _read_json(body: bytes) -> tuple[GenerateRequest, bytes]:
     _check_size(body)
     try:
-        fields = from_json(body)
+        fields = _JSON.validate_json(body)
     except ValueError:
         raise _unreadable("JSON body", "It is not JSON.") from None
     if isinstance(fields, dict):
