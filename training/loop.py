@@ -109,6 +109,20 @@ def _keep_recipe(path: Path, recipe: Recipe) -> None:
     path.write_text(json.dumps(recipe.to_json(), indent=1))
 
 
+def painter_rates(recipe: Recipe) -> tuple[float, float]:
+    """Learning rates of `painter_groups`."""
+    return recipe.generator_rate, recipe.style_rate
+
+
+def painter_groups(painter: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """The painter's parameters in two groups: the trunk, and whatever makes or reads style codes."""
+    groups: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])
+    for name, parameter in painter.named_parameters():
+        is_style = name.startswith(("encoder.", "generator.style_map.")) or ".style." in name
+        groups[is_style].append(parameter)
+    return [{"params": group, "lr": rate} for group, rate in zip(groups, painter_rates(recipe), strict=True)]
+
+
 class Run:
     """One training run in a folder.
 
@@ -134,9 +148,7 @@ class Run:
             network.to(device=fabric.device, memory_format=torch.channels_last)
         painter = nn.ModuleDict({"generator": self.networks.generator, "encoder": self.networks.encoder})
         self.painter = painter
-        self.generator_step = torch.optim.Adam(
-            painter.parameters(), lr=recipe.generator_rate, betas=(0.0, 0.99)
-        )
+        self.generator_step = torch.optim.Adam(painter_groups(painter, recipe), betas=(0.0, 0.99))
         self.discriminator_step = torch.optim.Adam(
             self.networks.discriminator.parameters(), lr=recipe.discriminator_rate, betas=(0.0, 0.99)
         )
@@ -245,7 +257,8 @@ class Run:
 
     def _step(self, batch: Batch, mixed: bool) -> dict[str, float]:
         factor = self.recipe.rate_at(self.seen)
-        self.generator_step.param_groups[0]["lr"] = self.recipe.generator_rate * factor
+        for group, rate in zip(self.generator_step.param_groups, painter_rates(self.recipe), strict=True):
+            group["lr"] = rate * factor
         self.discriminator_step.param_groups[0]["lr"] = self.recipe.discriminator_rate * factor
         with self.fabric.autocast():
             fake, latent = self._paint(batch, mixed)

@@ -33,13 +33,14 @@ class Recipe:
     segmenter_widths: tuple[int, ...] = (32, 64, 96, 128, 128)
     # schedule: the share of the run from which on a crop size and batch size hold
     pictures: int = 30_000
-    crops: tuple[tuple[float, int, int], ...] = ((0.0, 128, 8), (0.85, 192, 4))
+    crops: tuple[tuple[float, int, int], ...] = ((0.0, 128, 8), (0.5, 192, 4), (0.7, 256, 2))
     segmenter_pictures: int = 12_000
     # optimisation
     generator_rate: float = 4e-4
+    style_rate: float = 2e-3  # of the encoder and of the layers that read the style code
     discriminator_rate: float = 4e-4
-    decay_from: float = 0.75  # share of the run after which rates fall linearly to a twentieth
-    ema_half_life: int = 2_000
+    decay_from: float = 0.8  # share of the run after which rates fall linearly to a twentieth
+    ema_half_life: int = 1_000
     # losses
     adversarial: float = 1.0
     label_mix: float = 10.0
@@ -47,17 +48,15 @@ class Recipe:
     texture: float = 4.0
     feature_texture: float = 4.0
     feature: float = 1.0
-    low_frequency: tuple[float, float] = (10.0, 2.0)  # falls from the first to the second …
-    low_frequency_until: float = 0.3  # … over this share of the run
-    kl: float = 0.1
+    low_frequency: tuple[float, float] = (14.0, 6.0)  # falls from the first to the second …
+    low_frequency_until: float = 0.6  # … over this share of the run
+    kl: float = 0.01
     # data
     crude: float = 0.25
     drop: float = 0.1
     two_styles: float = 0.06
     # export
-    statistics_batches: int = (
-        60  # of four crops each, to measure the batch statistics of the averaged weights
-    )
+    statistics_batches: int = 60  # of four crops, to measure the averaged weights' batch statistics on
 
     def crop_at(self, seen: int) -> tuple[int, int]:
         """(crop side, batch size) after `seen` pictures."""

@@ -160,8 +160,8 @@ def test_recipe_schedule() -> None:
     recipe = Recipe(pictures=1000, crops=((0.0, 128, 8), (0.5, 192, 4)), decay_from=0.8)
     assert [recipe.crop_at(seen) for seen in (0, 499, 500, 999)] == [(128, 8), (128, 8), (192, 4), (192, 4)]
     assert [round(recipe.rate_at(seen), 3) for seen in (0, 799, 900, 1000)] == [1.0, 1.0, 0.5, 0.05]
-    assert recipe.low_frequency_at(0) == 10
-    assert recipe.low_frequency_at(1000) == 2
+    assert recipe.low_frequency_at(0) == 14
+    assert recipe.low_frequency_at(1000) == 6
     with pytest.raises(ValueError, match="colour"):
         recipe.with_overrides(colour=1)
 
