@@ -37,7 +37,7 @@ class Recipe:
     segmenter_pictures: int = 12_000
     # optimisation
     generator_rate: float = 4e-4
-    style_rate: float = 2e-3  # of the encoder and of the layers that read the style code
+    style_rate: float = 1e-3  # of the encoder and the style layers; 3e-3 made a run diverge
     discriminator_rate: float = 4e-4
     decay_from: float = 0.8  # share of the run after which rates fall linearly to a twentieth
     ema_half_life: int = 1_000
