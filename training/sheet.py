@@ -100,13 +100,16 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=24, help="the first so many pictures, never chosen")
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--across", type=int, default=3)
+    parser.add_argument("--width", type=int, default=100_000, help="reduce a wider sheet to so many pixels")
     arguments = parser.parse_args()
     model = load(arguments.model)
     pairs = read_pairs(arguments.data, arguments.split, arguments.count)
     sheet = contact_sheet(
         model.generator, model.encoder, pairs, model.spec.labels, arguments.seeds, arguments.across
     )
-    Image.fromarray(sheet).save(arguments.out, quality=88)
+    picture = Image.fromarray(sheet)
+    picture.thumbnail((arguments.width, picture.height))
+    picture.save(arguments.out, quality=88)
 
 
 if __name__ == "__main__":
