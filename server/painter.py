@@ -17,7 +17,7 @@ from server.protocol import Ack, Close, MalformedError, Open, Ping, Style
 from server.rendering import PainterLostError, Rendered, RenderRequest
 from server.scheduler import Turn
 from server.services import Services
-from server.session import Outcome, Session
+from server.session import Outcome, Session, error_message
 
 log = structlog.get_logger(__name__)
 
@@ -166,15 +166,3 @@ class LivePainter:
             await self._socket.close(Close.GOING_AWAY, "going away")
         except Exception as error:  # the page went first
             log.debug("bye was not sent", error=type(error).__name__)
-
-
-def error_message(epoch: int, problem: Problem, *, fatal: bool) -> str:
-    """A problem as the live protocol says it."""
-    return protocol.error(
-        epoch=epoch,
-        code=problem.code,
-        title=problem.title,
-        detail=problem.detail,
-        next_step=problem.next_step,
-        fatal=fatal,
-    )

@@ -110,12 +110,12 @@ class Session:
     def open(self, message: Open) -> Outcome:
         """Begin a document. Whether or not that works, the one before is over."""
         if self._epoch is not None and message.epoch <= self._epoch:
-            return Outcome((_error(message.epoch, _old_epoch(message.epoch, self._epoch)),))
+            return Outcome((error_message(message.epoch, _old_epoch(message.epoch, self._epoch)),))
         self._epoch, self._canvas = message.epoch, None
         try:
             spec = self._checked_spec(message)
         except (Problem, EngineError) as error:
-            return Outcome((_error(message.epoch, problem_of(error)),), opened=True)
+            return Outcome((error_message(message.epoch, problem_of(error)),), opened=True)
         self._canvas = _Canvas(message, spec)
         ready = protocol.ready(
             epoch=message.epoch,
@@ -141,7 +141,7 @@ class Session:
         except Problem as problem:
             # Asking for the whole map would bring the same ids again: the client has to mend it first.
             canvas.revision = None
-            return Outcome((_error(canvas.epoch, problem),))
+            return Outcome((error_message(canvas.epoch, problem),))
         canvas.put(header, ids)
         return Outcome(render=True)
 
@@ -156,7 +156,7 @@ class Session:
             # The change is refused but counted, so that strokes go on.
             if canvas.revision is not None and message.revision == canvas.revision + 1:
                 canvas.revision = message.revision
-            return Outcome((_error(canvas.epoch, problem),))
+            return Outcome((error_message(canvas.epoch, problem),))
         canvas.seed, canvas.style = message.seed, _code(message.style)
         if refusal := self._refuse(canvas, message.revision):
             return refusal
@@ -281,12 +281,13 @@ def _old_epoch(epoch: int, newest: int) -> Problem:
     )
 
 
-def _error(epoch: int, problem: Problem) -> str:
+def error_message(epoch: int, problem: Problem, *, fatal: bool = False) -> str:
+    """A problem as the live protocol says it."""
     return protocol.error(
         epoch=epoch,
         code=problem.code,
         title=problem.title,
         detail=problem.detail,
         next_step=problem.next_step,
-        fatal=False,
+        fatal=fatal,
     )

@@ -12,9 +12,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from server import protocol
 from server.errors import Problem
 from server.middleware import is_own_origin
-from server.painter import LivePainter, error_message
+from server.painter import LivePainter
 from server.protocol import SUBPROTOCOL, Close, MalformedError
 from server.services import Services, ServicesOf
+from server.session import error_message
 
 log = structlog.get_logger(__name__)
 router = APIRouter()
