@@ -33,7 +33,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 help:  ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-setup: $(VENV)/.stamp $(if $(NPM),node_modules/.stamp) $(if $(CHROMIUM),,chromium)  ## install what the other tasks need (they run it themselves)
+setup: $(VENV)/.stamp $(if $(NPM),node_modules/.stamp) $(if $(CHROMIUM),,$(VENV)/.chromium-tried)  ## install what the other tasks need (they run it themselves)
 	@:
 
 $(VENV)/.stamp: pyproject.toml constraints.txt
@@ -53,7 +53,12 @@ node_modules/.stamp: package.json $(wildcard package-lock.json)
 	@touch $@
 
 # Browser tests want a real Chromium. Debian's is brought where this may be done without asking; everywhere else a
-# line says what is missing, and the tests themselves decide: skipped on a laptop, failed in CI.
+# line says what is missing, and the tests themselves decide: skipped on a laptop, failed in CI. Tried once by setup,
+# so that a machine without a network does not wait for it again and again; `make chromium` tries anew.
+$(VENV)/.chromium-tried: | $(VENV)/.stamp
+	@$(MAKE) chromium
+	@touch $@
+
 chromium:
 	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
