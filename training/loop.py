@@ -171,7 +171,7 @@ class Run:
         write_atomically(state, self.folder / "state.pt")
 
     def resume(self) -> bool:
-        """Take up `segmenter.pt` and `state.pt` if they are there; true if the run had begun."""
+        """Take up `state.pt` if it is there; true if the run had begun."""
         path = self.folder / "state.pt"
         if not path.exists():
             return False

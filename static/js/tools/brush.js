@@ -6,20 +6,15 @@
  * @typedef {import("./tool.js").Tool} Tool
  */
 import { capsule } from "../document/raster.js";
+import { PaintingTool } from "./tool.js";
 
 /** @implements {Tool} */
-export class Brush {
+export class Brush extends PaintingTool {
   /** @param {Easel} easel */
   constructor(easel) {
-    this.easel = easel;
-    /** @type {import("../document/document.js").Gesture | null} */
-    this.gesture = null;
+    super(easel);
     /** @type {Point} */
     this.last = { x: 0, y: 0 };
-  }
-
-  get active() {
-    return this.gesture !== null;
   }
 
   /** @param {Point} point */
@@ -39,15 +34,5 @@ export class Brush {
       this.last = point;
     }
     gesture.flush();
-  }
-
-  up() {
-    this.gesture?.commit();
-    this.gesture = null;
-  }
-
-  cancel() {
-    this.gesture?.cancel();
-    this.gesture = null;
   }
 }

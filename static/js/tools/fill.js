@@ -3,24 +3,13 @@
  * the button is released.
  *
  * @typedef {import("./tool.js").Point} Point
- * @typedef {import("./tool.js").Easel} Easel
  * @typedef {import("./tool.js").Tool} Tool
  */
 import { flood } from "../document/raster.js";
+import { PaintingTool } from "./tool.js";
 
 /** @implements {Tool} */
-export class Fill {
-  /** @param {Easel} easel */
-  constructor(easel) {
-    this.easel = easel;
-    /** @type {import("../document/document.js").Gesture | null} */
-    this.gesture = null;
-  }
-
-  get active() {
-    return this.gesture !== null;
-  }
-
+export class Fill extends PaintingTool {
   /** @param {Point} point */
   down({ x, y }) {
     const document = this.easel.document();
@@ -30,14 +19,4 @@ export class Fill {
   }
 
   move() {}
-
-  up() {
-    this.gesture?.commit();
-    this.gesture = null;
-  }
-
-  cancel() {
-    this.gesture?.cancel();
-    this.gesture = null;
-  }
 }

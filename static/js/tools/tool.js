@@ -20,4 +20,27 @@
  * }} Tool
  * @typedef {"brush" | "fill" | "pick"} ToolName
  */
-export {};
+
+/** What every tool that changes labels shares: the gesture, which is kept or taken back as a whole. */
+export class PaintingTool {
+  /** @param {Easel} easel */
+  constructor(easel) {
+    this.easel = easel;
+    /** @type {import("../document/document.js").Gesture | null} */
+    this.gesture = null;
+  }
+
+  get active() {
+    return this.gesture !== null;
+  }
+
+  up() {
+    this.gesture?.commit();
+    this.gesture = null;
+  }
+
+  cancel() {
+    this.gesture?.cancel();
+    this.gesture = null;
+  }
+}
