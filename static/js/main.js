@@ -217,6 +217,7 @@ if (!kept) studio.startScene(scenes[0]);
 
 setInterval(() => live.watch(), WATCH);
 addEventListener("online", () => live.wake());
+addEventListener("pagehide", () => keeper.flush());
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) live.wake();
 });

@@ -56,6 +56,21 @@ def test_a_reload_right_after_a_stroke_keeps_it(studio: Studio) -> None:
     assert np.array_equal(studio.labels, labels)
 
 
+def test_a_page_that_goes_at_once_keeps_the_last_of_several_changes(studio: Studio) -> None:
+    """The later change still waits for the earlier one to be written when the page goes."""
+    studio.choose("house")
+    untouched = studio.labels
+    for row in (0.2, 0.4, 0.6):
+        studio.drag((0.2, row), (0.7, row))
+    with studio.page.expect_navigation():
+        studio.page.evaluate(
+            "() => { const { studio } = window.scenebrush; for (let i = 0; i < 3; i++) studio.undo();"
+            " location.reload(); }"
+        )
+    studio.settle()
+    assert np.array_equal(studio.labels, untouched)
+
+
 def test_starter_scenes_and_the_way_back(studio: Studio) -> None:
     page = studio.page
     studio.choose("house")

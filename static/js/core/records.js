@@ -51,6 +51,9 @@ export class Records {
     return new Promise((resolve, reject) => {
       const transaction = database.transaction(this.store, mode);
       const request = action(transaction.objectStore(this.store));
+      // Left to itself the browser asks the page once more before it commits, and a page that is closed meanwhile
+      // does not answer: what it wrote last would be undone.
+      transaction.commit();
       transaction.oncomplete = () => resolve(request.result);
       transaction.onabort = () => reject(transaction.error);
       transaction.onerror = () => reject(transaction.error);

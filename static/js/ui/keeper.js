@@ -36,6 +36,13 @@ export class Keeper {
     if (!this.writing) this.#write();
   }
 
+  /** The page is about to go: what still waits for the write under way is handed over now. */
+  flush() {
+    const { waiting } = this;
+    this.waiting = null;
+    if (waiting) this.records.put(recordOf(waiting.document, waiting.model)).catch(() => {});
+  }
+
   /** @param {string} id */
   forget(id) {
     if (this.waiting?.document.id === id) this.waiting = null;
