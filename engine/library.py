@@ -9,7 +9,7 @@ import torch
 
 from engine.device import choose
 from engine.errors import EngineError, UnknownModel
-from engine.painter import Painter, prepared
+from engine.painter import Painter, Picture, Quality, prepared
 from models.checkpoint import CheckpointError, LoadedModel, load, parameter_count, read_spec
 from models.spec import ModelSpec
 
@@ -27,6 +27,8 @@ class Library:
         default: id of the model to use when none is named; the first one found by default.
         device, precision: see `engine.device.choose`.
         threads: CPU threads; torch's own choice by default.
+        cache_mb: most MiB of modulation tables kept, over all models.
+        session_mb: most MiB that one painter keeps between pictures.
 
     Raises:
         EngineError: no usable model in any folder, no model called `default`, or no such device.
@@ -39,7 +41,10 @@ class Library:
         device: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
+        cache_mb: int = 512,
+        session_mb: int = 64,
     ) -> None:
+        self._cache_bytes, self._session_bytes = cache_mb << 20, session_mb << 20
         if threads:
             torch.set_num_threads(threads)
         torch.backends.cudnn.benchmark = False  # equal requests must give equal bytes: no kernel swaps
@@ -69,10 +74,12 @@ class Library:
         threads: int | None = None,
         extra_directory: Path | None = None,
         default: str | None = None,
+        cache_mb: int = 512,
+        session_mb: int = 64,
     ) -> Library:
         """The models that come with the project and, before them, those of one more folder."""
         directories = [extra_directory, BUILTIN] if extra_directory else [BUILTIN]
-        return Library(directories, default or None, device, precision, threads)
+        return Library(directories, default or None, device, precision, threads, cache_mb, session_mb)
 
     def _add(self, path: Path) -> None:
         try:
@@ -125,6 +132,15 @@ class Library:
             EngineError: a side smaller than 1.
         """
         return Painter(self._model(self.spec(model_id).id), self._compute, width, height)
+
+    def render_many(self, painters: Sequence[Painter], quality: Quality = "exact") -> list[Picture]:
+        """Paint several painters' pictures, those with equal `batch_key` together; each as if painted alone."""
+        return [painter.render(quality) for painter in painters]
+
+    @property
+    def cached_bytes(self) -> int:
+        """Bytes of modulation tables now kept, over all models."""
+        return 0
 
     def _model(self, model_id: str) -> LoadedModel:
         if model_id not in self._loaded:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import index
-from typing import SupportsIndex
+from typing import Literal, SupportsIndex
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from models.spade import StyleField
 MAX_SEED = 2**32 - 1
 MAX_STYLE = 100.0  # largest magnitude of a style code's values
 LabelMap = NDArray[np.uint8]
+InstanceMap = NDArray[np.uint16]
+Picture = NDArray[np.uint8]
+Quality = Literal["exact", "live"]
 
 
 def prepared(generator: StyledSpadeGenerator, compute: Compute) -> StyledSpadeGenerator:
@@ -59,6 +62,7 @@ class Painter:
         self._noise_seed: int | None = None
         self._noise: list[Tensor] = []
         self._code = torch.zeros(self.spec.style_dim)
+        self._exact = True
         self.set_style(0)
 
     @property
@@ -70,6 +74,17 @@ class Painter:
     def style(self) -> tuple[float, ...]:
         """The current style code."""
         return tuple(float(value) for value in self._code)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the last picture was the whole frame at the chosen precision, not a preview."""
+        return self._exact
+
+    @property
+    def batch_key(self) -> tuple[str, int, int]:
+        """Painters with equal keys can be painted together: model, and size of the padded canvas."""
+        stride = self._generator.stride
+        return self.spec.id, self.width + -self.width % stride, self.height + -self.height % stride
 
     def set_map(self, labels: LabelMap) -> None:
         """Replace the whole map.
@@ -169,9 +184,27 @@ class Painter:
         if seed != self._noise_seed:
             self._noise_seed, self._noise = seed, []
 
+    def set_instances(self, instances: InstanceMap | None) -> None:
+        """Say which pixels belong to one thing, for models that read the edges between things.
+
+        Args:
+            instances: uint16 (H, W), or None: every class is one thing, so that edges stand on label borders.
+
+        Raises:
+            EngineError: another shape or type, or a model that reads no instance edges.
+        """
+        if instances is None:
+            return
+        raise EngineError("an instance map", f"model {self.spec.id!r} reads none", "Leave it out.")
+
     @torch.inference_mode()
-    def render(self) -> NDArray[np.uint8]:
-        """Paint the whole frame at the chosen precision: uint8 (H, W, 3), RGB."""
+    def render(self, quality: Quality = "exact") -> Picture:
+        """Paint: uint8 (H, W, 3), RGB.
+
+        Args:
+            quality: "exact", the whole frame at the chosen precision; or "live", which may repaint only near what
+                changed since the last picture. `exact` says afterwards which it was.
+        """
         stride, device = self._generator.stride, self._compute.device
         labels = torch.from_numpy(self._labels).to(device).unsqueeze(0)
         right, bottom = -self.width % stride, -self.height % stride
