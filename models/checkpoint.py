@@ -16,12 +16,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from models.encoder import StyleEncoder
-from models.generator import StyledSpadeGenerator
-from models.spec import ModelSpec, SpecError, int_option, ints_option
+from models.encoder import Encoder, SpadeEncoder, StyleEncoder
+from models.generator import Generator, StyledSpadeGenerator
+from models.published import STATISTICS, UPSAMPLINGS, OasisGenerator, SpadeGenerator
+from models.spec import ModelSpec, SpecError, bool_option, choice_option, int_option, ints_option
 
 SPEC_KEY = "scenebrush.spec"
 _DTYPES = {"F16", "BF16", "F32", "I64"}
+_WIDEST = 1024  # of a published generator's last block; its first one is 16 times as wide
 
 
 class CheckpointError(ValueError):
@@ -34,14 +36,17 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """Networks in evaluation mode, float32, on the CPU, and their spec."""
+    """Networks in evaluation mode, float32, on the CPU, and their spec. Not every model has an encoder."""
 
     spec: ModelSpec
-    generator: StyledSpadeGenerator
-    encoder: StyleEncoder
+    generator: Generator
+    encoder: Encoder | None
 
 
-def styled_spade(spec: ModelSpec) -> tuple[StyledSpadeGenerator, StyleEncoder]:
+Networks = tuple[Generator, Encoder | None]
+
+
+def styled_spade(spec: ModelSpec) -> Networks:
     """The built-in family from its options."""
     options = spec.options
     if spec.style_dim < 1:
@@ -54,13 +59,71 @@ def styled_spade(spec: ModelSpec) -> tuple[StyledSpadeGenerator, StyleEncoder]:
         spec.style_dim,
         int_option(options, "noise_channels", 1, 15),
     )
-    if generator.stride != spec.stride:
-        raise SpecError(f"entry 'stride' is {spec.stride}, but {len(widths)} widths make {generator.stride}")
+    _check_stride(spec, generator)
     return generator, StyleEncoder(ints_option(options, "encoder_widths", 1, 4096, longest=7), spec.style_dim)
 
 
-ARCHITECTURES: Mapping[str, Callable[[ModelSpec], tuple[StyledSpadeGenerator, StyleEncoder]]] = {
+def spade(spec: ModelSpec) -> Networks:
+    """A published SPADE model from its options. `start_grid` and `encoder_width` belong to models with a VAE;
+    the encoder is a file of its own there, which not everyone has."""
+    options = spec.options
+    grid = ints_option(options, "start_grid", 1, 256, longest=2) if spec.style_dim else None
+    if grid is not None and len(grid) != 2:
+        raise SpecError("option 'start_grid' holds one number, expected height and width")
+    width = int_option(options, "width", 1, _WIDEST)
+    upsampling = choice_option(options, "upsampling", UPSAMPLINGS)
+    if upsampling == "most" and width % 2:
+        raise SpecError(f"option 'width' is {width}, but upsampling 'most' halves it")
+    generator = SpadeGenerator(
+        spec.labels.channels,
+        width,
+        upsampling=upsampling,
+        instance_edges=bool_option(options, "instance_edges"),
+        style_dim=spec.style_dim,
+        start_grid=None if grid is None else (grid[0], grid[1]),
+        statistics=choice_option(options, "statistics", STATISTICS),
+        hidden=int_option(options, "hidden", 1, 1024),
+        kernel=_odd_option(options, "kernel", 7),
+    )
+    _check_stride(spec, generator)
+    if options.get("encoder_width") is None or not spec.style_dim:
+        return generator, None
+    return generator, SpadeEncoder(int_option(options, "encoder_width", 1, _WIDEST), spec.style_dim)
+
+
+def oasis(spec: ModelSpec) -> Networks:
+    """A published OASIS model from its options; spec.style_dim is the length of its z."""
+    options = spec.options
+    generator = OasisGenerator(
+        spec.labels.channels,
+        int_option(options, "width", 1, _WIDEST),
+        style_dim=spec.style_dim,
+        statistics=choice_option(options, "statistics", STATISTICS),
+        hidden=int_option(options, "hidden", 1, 1024),
+        kernel=_odd_option(options, "kernel", 7),
+    )
+    _check_stride(spec, generator)
+    return generator, None
+
+
+def _odd_option(options: Mapping[str, Any], name: str, high: int) -> int:
+    value = int_option(options, name, 1, high)
+    if value % 2 == 0:
+        raise SpecError(f"option {name!r} is {value}, expected an odd number")
+    return value
+
+
+def _check_stride(spec: ModelSpec, generator: Generator) -> None:
+    if generator.stride != spec.stride:
+        raise SpecError(
+            f"entry 'stride' is {spec.stride}, but the generator's options make it {generator.stride}"
+        )
+
+
+ARCHITECTURES: Mapping[str, Callable[[ModelSpec], Networks]] = {
     "styled-spade": styled_spade,
+    "spade": spade,
+    "oasis": oasis,
 }
 
 
@@ -85,32 +148,47 @@ def load(path: Path) -> LoadedModel:
             generator, encoder = ARCHITECTURES[spec.architecture](spec)
     except SpecError as error:
         raise _bad_spec(path, error) from error
-    networks = nn.ModuleDict({"generator": generator, "encoder": encoder})
+    networks = _together(generator, encoder)
     _compare(path, {name: list(value.shape) for name, value in networks.state_dict().items()}, shapes)
     networks.load_state_dict(_read_tensors(path, networks.state_dict()), assign=True)
     networks.eval().requires_grad_(False)
     return LoadedModel(spec, generator, encoder)
 
 
-def save(path: Path, spec: ModelSpec, generator: nn.Module, encoder: nn.Module) -> None:
-    """Write a model: convolution weights fp16, everything else as it is; the file appears whole or not at
-    all."""
-    networks = nn.ModuleDict({"generator": generator, "encoder": encoder})
-    halved = {f"{name}.weight" for name, module in networks.named_modules() if isinstance(module, nn.Conv2d)}
+def save(
+    path: Path,
+    spec: ModelSpec,
+    generator: nn.Module,
+    encoder: nn.Module | None,
+    convolutions: torch.dtype = torch.float16,
+) -> None:
+    """Write a model: convolution weights in the type given, everything else as it is; the file appears whole
+    or not at all."""
+    networks = _together(generator, encoder)
+    convolved = {
+        f"{name}.weight" for name, module in networks.named_modules() if isinstance(module, nn.Conv2d)
+    }
     tensors = {
-        name: (value.half() if name in halved else value).detach().cpu().contiguous()
+        name: (value.to(convolutions) if name in convolved else value).detach().cpu().contiguous()
         for name, value in networks.state_dict().items()
     }
     partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata={SPEC_KEY: spec.to_json()})
-    partial.chmod(0o644)  # safetensors writes 0600; a model is for every user of the machine
-    partial.replace(path)
+    try:
+        save_file(tensors, partial, metadata={SPEC_KEY: spec.to_json()})
+        partial.chmod(0o644)  # safetensors writes 0600; a model is for every user of the machine
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def parameter_count(path: Path) -> int:
     """Number of values in a file's tensors (buffers included), from the header alone; raises
     CheckpointError."""
     return sum(torch.Size(shape).numel() for shape in _read_header(path)[1].values())
+
+
+def _together(generator: nn.Module, encoder: nn.Module | None) -> nn.ModuleDict:
+    return nn.ModuleDict({"generator": generator} | ({"encoder": encoder} if encoder is not None else {}))
 
 
 class _Unfilled(TorchFunctionMode):
@@ -145,7 +223,7 @@ def _read_header(path: Path) -> tuple[ModelSpec, dict[str, list[int]]]:
         raise CheckpointError(
             str(path),
             "a safetensors file without a Scenebrush spec",
-            "Import it first; see docs/architecture.md.",
+            "Import it first; see docs/importing.md.",
         )
     if strange:
         raise CheckpointError(str(path), f"holds tensors of type {strange}", f"Use {sorted(_DTYPES)}.")

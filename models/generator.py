@@ -1,17 +1,31 @@
-"""Generators: label map + style + noise → picture."""
+"""Generators: label map + style + noise → picture. The built-in family; the published ones stand in
+published.py.
+
+What every `Generator` has: label_channels, instance_edges, stride, style_dim, start_grid, fc, conv_img,
+stages, grids and code_from_normal.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.noise import noise_field
+from models.published import OasisGenerator, SpadeGenerator
 from models.spade import LEAK, StyledSpadeBlock, StyledSpadeNorm, StyleField, one_hot, resize_labels
 
 FEATHER = 16  # pixels over which one style gives way to the next
+
+
+class StyledStage(NamedTuple):
+    """One block of the trunk. `doubled`: a nearest ×2 upsampling stands before it."""
+
+    block: StyledSpadeBlock
+    doubled: bool
 
 
 class StyledSpadeGenerator(nn.Module):
@@ -36,6 +50,8 @@ class StyledSpadeGenerator(nn.Module):
         super().__init__()
         self.label_channels, self.noise_channels, self.style_dim = label_channels, noise_channels, style_dim
         self.stride = 2 ** (len(widths) - 1)
+        self.instance_edges: bool = False
+        self.start_grid: tuple[int, int] | None = None
 
         def norm(channels: int) -> StyledSpadeNorm:
             return StyledSpadeNorm(channels, label_channels, hidden, style_dim)
@@ -59,6 +75,12 @@ class StyledSpadeGenerator(nn.Module):
         # (torch.eye on the meta device would import torch's compiler.)
         self.register_buffer("prior_mean", torch.zeros(style_dim))
         self.register_buffer("prior_scale", torch.zeros(style_dim, style_dim).fill_diagonal_(1))
+
+    @property
+    def stages(self) -> list[StyledStage]:
+        """The blocks in order."""
+        blocks = (block for block in self.blocks if isinstance(block, StyledSpadeBlock))
+        return [StyledStage(block, level > 0) for level, block in enumerate(blocks)]
 
     def code_from_normal(self, normal: Tensor) -> Tensor:
         """Standard normal draws (…, D) → style codes (…, D) distributed like those of real pictures."""
@@ -104,6 +126,9 @@ class StyledSpadeGenerator(nn.Module):
             x = F.interpolate(x, scale_factor=2, mode="nearest") if level else x
             x = block(x, onehot, style, field.to(dtype))
         return torch.tanh(self.conv_img(F.leaky_relu(x, LEAK)).float())
+
+
+Generator = StyledSpadeGenerator | SpadeGenerator | OasisGenerator
 
 
 def feathered(style_map: Tensor, count: int) -> Tensor:

@@ -9,6 +9,7 @@ before it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +26,7 @@ def one_hot(labels: Tensor, channels: int, dtype: torch.dtype = torch.float32) -
 
 
 def resize_labels(labels: Tensor, height: int, width: int) -> Tensor:
-    """Nearest resize of an integer map (B, H, W): pixel (y, x) takes (⌊y·H/height⌋, ⌊x·W/width⌋)."""
+    """Nearest resize of a map (…, H, W): pixel (y, x) takes (⌊y·H/height⌋, ⌊x·W/width⌋)."""
     if labels.shape[-2:] == (height, width):
         return labels
     rows = torch.arange(height, device=labels.device) * labels.shape[-2] // height
@@ -33,14 +34,46 @@ def resize_labels(labels: Tensor, height: int, width: int) -> Tensor:
     return labels[..., rows[:, None], columns[None, :]]
 
 
+def instance_edges(instances: Tensor) -> Tensor:
+    """Where instances meet: integer (B, H, W) → bool (B, H, W), true on both pixels of every pair of
+    4-neighbours whose ids differ."""
+    across = instances[..., :, 1:] != instances[..., :, :-1]
+    down = instances[..., 1:, :] != instances[..., :-1, :]
+    edges = torch.zeros_like(instances, dtype=torch.bool)
+    edges[..., :, 1:] |= across
+    edges[..., :, :-1] |= across
+    edges[..., 1:, :] |= down
+    edges[..., :-1, :] |= down
+    return edges
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """Instance norm without parameters (Ulyanov et al. 2016), also for a single pixel: it is its own mean, so
+    0."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C, h, w) → (B, C, h, w)."""
+        return super().forward(input) if input.shape[2:].numel() > 1 else torch.zeros_like(input)
+
+
+def statistics_of(kind: Literal["batch", "instance"]) -> Callable[[int], nn.Module]:
+    """What builds a parameter-free norm from a number of channels."""
+    return InstanceNorm if kind == "instance" else _batch_norm
+
+
+def _batch_norm(channels: int) -> nn.Module:
+    return nn.BatchNorm2d(channels, affine=False)
+
+
 class SpadeNorm(nn.Module):
     """y = BN(x) · (1 + γ) + β, with γ and β predicted from the label map (eq. 1).
 
     Args:
         channels: C of the activation.
-        label_channels: channels of the one-hot map.
+        label_channels: channels of the map that the norm reads: one-hot, and what may stand beside it.
         hidden: width of the shared layer.
         statistics: the parameter-free norm, called with C: batch norm as published, or instance norm.
+        kernel: side of the convolutions, odd.
     """
 
     def __init__(
@@ -48,13 +81,15 @@ class SpadeNorm(nn.Module):
         channels: int,
         label_channels: int,
         hidden: int = 128,
-        statistics: Callable[[int], nn.Module] | None = None,
+        statistics: Callable[[int], nn.Module] = _batch_norm,
+        kernel: int = 3,
     ) -> None:
         super().__init__()
-        self.param_free_norm = statistics(channels) if statistics else nn.BatchNorm2d(channels, affine=False)
-        self.mlp_shared = nn.Sequential(nn.Conv2d(label_channels, hidden, 3, padding=1), nn.ReLU())
-        self.mlp_gamma = nn.Conv2d(hidden, channels, 3, padding=1)
-        self.mlp_beta = nn.Conv2d(hidden, channels, 3, padding=1)
+        padding = kernel // 2
+        self.param_free_norm = statistics(channels)
+        self.mlp_shared = nn.Sequential(nn.Conv2d(label_channels, hidden, kernel, padding=padding), nn.ReLU())
+        self.mlp_gamma = nn.Conv2d(hidden, channels, kernel, padding=padding)
+        self.mlp_beta = nn.Conv2d(hidden, channels, kernel, padding=padding)
 
     def forward(self, x: Tensor, onehot: Tensor) -> Tensor:
         """x (B, C, h, w) and the one-hot map at x's size (B, N, h, w) → (B, C, h, w)."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from models.labels import LabelError, LabelSet
 
 FORMAT = "scenebrush.model.v1"
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _MAX_SIDE = 8192
+Choice = TypeVar("Choice", bound=str)
 
 
 class SpecError(ValueError):
@@ -125,3 +126,19 @@ def ints_option(options: Mapping[str, Any], name: str, low: int, high: int, long
     return tuple(
         int_option({f"{name}[{i}]": entry}, f"{name}[{i}]", low, high) for i, entry in enumerate(entries)
     )
+
+
+def bool_option(options: Mapping[str, Any], name: str) -> bool:
+    """Yes or no from a spec's options; raises SpecError."""
+    value = options.get(name)
+    if not isinstance(value, bool):
+        raise SpecError(f"option {name!r} is missing or neither true nor false")
+    return value
+
+
+def choice_option(options: Mapping[str, Any], name: str, choices: Sequence[Choice]) -> Choice:
+    """One of some words from a spec's options; raises SpecError."""
+    for choice in choices:
+        if options.get(name) == choice:
+            return choice
+    raise SpecError(f"option {name!r} is {str(options.get(name))[:60]!r}, expected one of {list(choices)}")
