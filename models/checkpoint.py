@@ -144,8 +144,7 @@ def load(path: Path) -> LoadedModel:
     """
     spec, shapes = _read_header(path)
     try:
-        with torch.device("meta"), _Unfilled():
-            generator, encoder = ARCHITECTURES[spec.architecture](spec)
+        generator, encoder = empty_networks(spec)
     except SpecError as error:
         raise _bad_spec(path, error) from error
     networks = _together(generator, encoder)
@@ -153,6 +152,16 @@ def load(path: Path) -> LoadedModel:
     networks.load_state_dict(_read_tensors(path, networks.state_dict()), assign=True)
     networks.eval().requires_grad_(False)
     return LoadedModel(spec, generator, encoder)
+
+
+def empty_networks(spec: ModelSpec) -> Networks:
+    """The networks that a spec describes, without values: on the meta device, so that no claim takes memory.
+
+    Raises:
+        SpecError: options that describe no network.
+    """
+    with torch.device("meta"), _Unfilled():
+        return ARCHITECTURES[spec.architecture](spec)
 
 
 def save(

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import colorsys
 import hashlib
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 MAX_LABELS = 255  # ids are one byte on disk and on the wire; 255 stays free for "don't care"
@@ -152,6 +154,21 @@ def load_label_set(name: str) -> LabelSet:
     text = (resources.files("models") / "label_sets" / f"{name}.toml").read_text(encoding="utf-8")
     data = tomllib.loads(text)
     return LabelSet.from_json({"name": name, "labels": data["label"], "ignore": data.get("ignore")})
+
+
+def read_label_set(path: Path) -> LabelSet:
+    """A label set from a file: JSON as `LabelSet.to_json` writes it, or TOML as those of models/label_sets.
+
+    Raises:
+        LabelError: no such file, or not a label set.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        data: dict[str, Any] = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        labels = data["label"] if path.suffix == ".toml" else data["labels"]
+        return LabelSet.from_json({"name": path.stem} | data | {"labels": labels})
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise error if isinstance(error, LabelError) else LabelError(f"{path}: {error}") from error
 
 
 # -- Meaning
