@@ -1,0 +1,579 @@
+// The engine's CPU kernels: SPADE modulation, and convolutions of 3×3 and 1×1.
+//
+// Activations are (B, h, w, C), float32 or bfloat16. A convolution has three steps for a group of up to 64 tiles:
+//
+//   gather    Each tile's input patch, transformed (Winograd), into V: one matrix (tiles × fin) per position.
+//   multiply  M = V·U per position, float32: matrix products with the packed weights U (fin × fout).
+//   scatter   The inverse transform of M, plus bias, plus `add`, rounded once, into the output.
+//
+// A 3×3 convolution uses Winograd's minimal filtering F(2×2, 3×3), 2.25 times fewer products than the sum itself
+// (Lavin & Gray 2016, Fast Algorithms for Convolutional Neural Networks, eq. 8). A 1×1 convolution is the same with
+// tiles of one pixel and no transform.
+//
+// Every output is one sum in one order, whatever group, thread or batch it falls in: equal input, equal bits.
+//
+// Plain GCC/Clang vector extensions, as wide as the processor; only the bfloat16 products need AVX512-BF16.
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+#include <vector>
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
+
+namespace {
+
+// ------------------------------------------------------------------------------------------------ vectors
+
+// LANES floats in a vector; a block of columns is WIDE vectors; as many accumulators as leave registers for factors.
+#if defined(__AVX512F__)
+constexpr int LANES = 16, WIDE = 4, ACCUMULATORS = 24;
+#elif defined(__AVX__)
+constexpr int LANES = 8, WIDE = 2, ACCUMULATORS = 12;
+#elif defined(__aarch64__)
+constexpr int LANES = 4, WIDE = 4, ACCUMULATORS = 24;
+#else
+constexpr int LANES = 4, WIDE = 2, ACCUMULATORS = 12;
+#endif
+constexpr int BLOCK = WIDE * LANES;
+
+using Float = float __attribute__((vector_size(4 * LANES)));
+using Bits = uint32_t __attribute__((vector_size(4 * LANES)));
+using HalfBits = uint16_t __attribute__((vector_size(2 * LANES)));
+
+// Whatever such a function calls becomes part of it.
+#define FLAT __attribute__((flatten))
+
+// body(0), body(1), … body(N − 1), written out: in a FLAT function, arrays that are indexed so stay in registers.
+template <int N, class Body>
+inline void each(const Body &body) {
+    [&]<int... I>(std::integer_sequence<int, I...>) {
+        (body(I), ...);
+    }
+    (std::make_integer_sequence<int, N>{});
+}
+
+// A vector at any address.
+template <class Vector>
+struct __attribute__((packed, may_alias)) Anywhere {
+    Vector value;
+};
+
+// One vector, or its first n lanes and zeros.
+template <class Vector, class Scalar>
+inline Vector read(const Scalar *from, int n) {
+    if (n >= LANES) return reinterpret_cast<const Anywhere<Vector> *>(from)->value;
+    Vector vector{};
+    for (int i = 0; i < n; i++) vector[i] = from[i];
+    return vector;
+}
+
+template <class Vector, class Scalar>
+inline void write(Scalar *to, Vector vector, int n) {
+    if (n >= LANES) {
+        reinterpret_cast<Anywhere<Vector> *>(to)->value = vector;
+    } else {
+        for (int i = 0; i < n; i++) to[i] = vector[i];
+    }
+}
+
+struct bfloat16 {
+    uint16_t bits;
+};
+
+inline Float load(const float *from, int n = LANES) { return read<Float>(from, n); }
+inline void store(float *to, Float value, int n = LANES) { write(to, value, n); }
+
+inline Float load(const bfloat16 *from, int n = LANES) {
+    const auto half = read<HalfBits>(&from->bits, n);
+    return (Float)(__builtin_convertvector(half, Bits) << 16);
+}
+
+// To nearest, ties to even; NaN stays NaN.
+inline void store(bfloat16 *to, Float value, int n = LANES) {
+#ifdef __AVX512BF16__
+    const auto half = (HalfBits)_mm512_cvtneps_pbh((__m512)value);
+#else
+    const auto bits = (Bits)value;
+    const Bits rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
+    const auto half = __builtin_convertvector(value == value ? rounded : (bits >> 16) | 0x40, HalfBits);
+#endif
+    write(&to->bits, half, n);
+}
+
+inline Float leaky(Float value, float slope) { return value > 0 ? value : value * slope; }
+
+// ------------------------------------------------------------------------------------------------ threads
+
+// torch's OpenMP runtime, by its entry point: a second runtime would spin against torch's threads.
+using Parallel = void (*)(void (*)(void *), void *, unsigned threads, unsigned flags);
+Parallel omp_parallel = nullptr;
+
+// work(thread, i) for every i in 0 … count − 1, in any order; thread in 0 … threads − 1.
+template <class Work>
+void parallel_for(int threads, int count, const Work &work) {
+    struct Shared {
+        const Work &work;
+        int count;
+        std::atomic<int> started{0}, next{0};
+    } shared{work, count};
+    const auto body = [](void *argument) {
+        auto &shared = *static_cast<Shared *>(argument);
+        const int thread = shared.started++;
+        for (int i = shared.next++; i < shared.count; i = shared.next++) shared.work(thread, i);
+    };
+    threads = std::min(threads, count);
+    if (omp_parallel && threads > 1) {
+        omp_parallel(body, &shared, threads, 0);
+    } else {
+        body(&shared);
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ products
+
+// How the matrix products read a type: STEP consecutive inputs of one row at a time.
+template <class Type>
+struct Factor;
+
+template <>
+struct Factor<float> {
+    static constexpr int STEP = 1;
+    using Vector = Float;
+    static Vector load(const float *from) { return read<Vector>(from, LANES); }
+    static Vector broadcast(const float *from) { return *from - Float{}; }
+    static Float multiply_add(Vector a, Vector b, Float sum) { return a * b + sum; }
+};
+
+#ifdef __AVX512BF16__
+template <>
+struct Factor<bfloat16> {
+    static constexpr int STEP = 2;
+    using Vector = __m512i;
+    static Vector load(const bfloat16 *from) { return _mm512_loadu_si512(from); }
+    static Vector broadcast(const bfloat16 *from) {
+        int32_t pair;
+        std::memcpy(&pair, from, sizeof pair);
+        return _mm512_set1_epi32(pair);
+    }
+    static Float multiply_add(Vector a, Vector b, Float sum) {
+        return (Float)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+    }
+};
+#endif
+
+template <class Type>
+constexpr int padded_inputs(int fin) {
+    return (fin + Factor<Type>::STEP - 1) / Factor<Type>::STEP * Factor<Type>::STEP;
+}
+constexpr int padded_outputs(int fout) { return (fout + LANES - 1) / LANES * LANES; }
+
+// c (ROWS × N vectors) += or = a (ROWS × k) · b (k × N vectors), everything in registers.
+template <class Type, int N, int ROWS>
+FLAT void multiply_rows(const Type *a, int64_t stride, const Type *b, int k, bool first, float *c) {
+    using Factor = Factor<Type>;
+    Float sum[ROWS][N];
+    each<ROWS>([&](int r) {
+        each<N>([&](int n) { sum[r][n] = first ? Float{} : load(c + (r * N + n) * LANES); });
+    });
+    for (int p = 0; p < k; p += Factor::STEP, b += N * LANES * Factor::STEP) {
+        typename Factor::Vector column[N];
+        each<N>([&](int n) { column[n] = Factor::load(b + n * LANES * Factor::STEP); });
+        each<ROWS>([&](int r) {
+            const auto row = Factor::broadcast(a + r * stride + p);
+            each<N>([&](int n) { sum[r][n] = Factor::multiply_add(row, column[n], sum[r][n]); });
+        });
+    }
+    each<ROWS>([&](int r) { each<N>([&](int n) { store(c + (r * N + n) * LANES, sum[r][n]); }); });
+}
+
+template <class Type, int N, int ROWS = std::min(ACCUMULATORS / N, 12)>
+void multiply_few(int rows, const Type *a, int64_t stride, const Type *b, int k, bool first, float *c) {
+    if (rows == ROWS) {
+        multiply_rows<Type, N, ROWS>(a, stride, b, k, first, c);
+    } else if constexpr (ROWS > 1) {
+        multiply_few<Type, N, ROWS - 1>(rows, a, stride, b, k, first, c);
+    }
+}
+
+// c (rows × N vectors) = a · b. Slices of b small enough for the first-level cache meet all rows in turn.
+template <class Type, int N>
+void multiply(int rows, const Type *a, int64_t stride, const Type *b, int k, float *c) {
+    constexpr int SLICE = 16384 / (BLOCK * sizeof(Type)), MOST = std::min(ACCUMULATORS / N, 12);
+    const int parts = (rows + MOST - 1) / MOST;
+    for (int p = 0; p < k; p += SLICE) {
+        for (int part = 0, row = 0; part < parts; part++) {
+            const int some = (rows - row) / (parts - part);
+            multiply_few<Type, N>(some, a + row * stride + p, stride, b + int64_t(p) * N * LANES, std::min(SLICE, k - p),
+                                  p == 0, c + row * N * LANES);
+            row += some;
+        }
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ transforms
+
+// F(2, 3): two outputs of a 3-tap filter from four inputs.
+struct Winograd {
+    static constexpr int KERNEL = 3, IN = 4, OUT = 2;
+    static constexpr double FILTER[IN][KERNEL] = {{1, 0, 0}, {.5, .5, .5}, {.5, -.5, .5}, {0, 0, 1}};
+    static void forward(Float &a, Float &b, Float &c, Float &d) {
+        const Float first = a - c, second = b + c, third = c - b, fourth = b - d;
+        a = first, b = second, c = third, d = fourth;
+    }
+    static void forward(Float d[IN][IN]) {
+        each<IN>([&](int i) { forward(d[i][0], d[i][1], d[i][2], d[i][3]); });
+        each<IN>([&](int i) { forward(d[0][i], d[1][i], d[2][i], d[3][i]); });
+    }
+    static void inverse(Float &a, Float &b, Float c, Float d) {
+        const Float first = a + b + c, second = b - c - d;
+        a = first, b = second;
+    }
+    static void inverse(Float m[IN][IN]) {
+        each<IN>([&](int i) { inverse(m[0][i], m[1][i], m[2][i], m[3][i]); });
+        each<OUT>([&](int i) { inverse(m[i][0], m[i][1], m[i][2], m[i][3]); });
+    }
+};
+
+struct Pointwise {
+    static constexpr int KERNEL = 1, IN = 1, OUT = 1;
+    static constexpr double FILTER[IN][KERNEL] = {{1}};
+    static void forward(Float[IN][IN]) {}
+    static void inverse(Float[IN][IN]) {}
+};
+
+// ------------------------------------------------------------------------------------------------ convolutions
+
+}  // namespace
+
+extern "C" {
+
+struct Convolution {
+    int32_t images, height, width, fin, fout, threads;
+    int32_t kernel;       // 1 or 3
+    int32_t half;         // x, add and the weights are bfloat16
+    int32_t single_out;   // out and add are float32 even so
+    int32_t add_doubled;  // add is (images, height / 2, width / 2, fout)
+    float slope;          // x where it is negative is multiplied by this first
+    const void *x, *weights, *add;
+    void *out, *scratch;
+};
+
+struct Modulation {
+    int64_t images, height, width, channels;  // of the output
+    int32_t threads;
+    int32_t half;     // x, table and out are bfloat16
+    int32_t doubled;  // x is (images, height / 2, width / 2, channels)
+    int32_t noises, noise_per_image, pre_per_image;
+    float slope;
+    const int32_t *index;
+    const void *x, *table;
+    const float *pre, *post, *noise, *strength;
+    void *out;
+};
+
+}  // extern "C"
+
+namespace {
+
+constexpr int GROUP = 64;                       // tiles that are multiplied together
+constexpr int64_t STREAM_BUDGET = 10 << 20;     // bytes of V when all tiles meet each block of weights at once
+constexpr int64_t WEIGHTS_AT_REST = 512 << 10;  // bytes of weights that a core's own cache keeps
+
+template <class Type, class Tile>
+struct Convolver {
+    static constexpr int POSITIONS = Tile::IN * Tile::IN;
+    static constexpr int LINE = 64 / sizeof(Type);  // a cache line more, lest power-of-two strides share cache sets
+
+    const Convolution &job;
+    const int rows = (job.height + Tile::OUT - 1) / Tile::OUT, columns = (job.width + Tile::OUT - 1) / Tile::OUT;
+    const int tiles = job.images * rows * columns;
+    const int groups = (tiles + GROUP - 1) / GROUP;
+    const int inputs = padded_inputs<Type>(job.fin), outputs = padded_outputs(job.fout);
+    const int blocks = (outputs + BLOCK - 1) / BLOCK;
+    const int64_t row_stride = (inputs + 2 * LINE - 1) / LINE * LINE;
+    const int64_t v_position = std::min(tiles, GROUP) * row_stride + LINE, v_group = POSITIONS * v_position;
+    const int64_t m_position = std::min(tiles, GROUP) * BLOCK + LANES, m_thread = POSITIONS * m_position;
+    const bool stream = groups < 2 * job.threads || weight_bytes() > WEIGHTS_AT_REST;
+    const int strip = stream ? std::clamp<int64_t>(STREAM_BUDGET / (v_group * sizeof(Type)), 1, groups) : job.threads;
+
+    int64_t weight_bytes() const { return int64_t(POSITIONS) * inputs * outputs * sizeof(Type); }
+    int64_t scratch_bytes() const {
+        return (strip * v_group + row_stride) * sizeof(Type) + job.threads * m_thread * sizeof(float);
+    }
+
+    Type *v(int group) const { return static_cast<Type *>(job.scratch) + row_stride + group * v_group; }
+    float *m(int thread) const { return reinterpret_cast<float *>(v(strip)) + thread * m_thread; }
+    const Type *zeros() const { return static_cast<Type *>(job.scratch); }
+
+    struct Place {
+        int image, y, x;  // the tile's first output pixel
+    };
+    Place place(int tile) const {
+        const int line = tile / columns;
+        return {line / rows, line % rows * Tile::OUT, tile % columns * Tile::OUT};
+    }
+    void advance(Place &at) const {
+        if ((at.x += Tile::OUT) < job.width) return;
+        at.x = 0;
+        if ((at.y += Tile::OUT) < job.height) return;
+        at.y = 0, at.image++;
+    }
+    int64_t pixel(int image, int y, int x) const { return (int64_t(image) * job.height + y) * job.width + x; }
+
+    // Tiles first … first + count − 1 into v, whose first row is tile number `first`.
+    FLAT void gather(int first, int count, Type *v) const {
+        Place at = place(first);
+        for (int tile = 0; tile < count; tile++, advance(at)) {
+            const Type *patch[Tile::IN][Tile::IN];
+            for (int i = 0; i < Tile::IN; i++)
+                for (int j = 0; j < Tile::IN; j++) {
+                    const int y = at.y + i - Tile::KERNEL / 2, x = at.x + j - Tile::KERNEL / 2;
+                    const bool inside = y >= 0 && y < job.height && x >= 0 && x < job.width;
+                    patch[i][j] =
+                        inside ? static_cast<const Type *>(job.x) + pixel(at.image, y, x) * job.fin : zeros();
+                }
+            Type *to = v + tile * row_stride;
+            for (int c = 0; c < job.fin; c += LANES) {
+                const int n = std::min(LANES, job.fin - c), stored = std::min(LANES, inputs - c);
+                Float d[Tile::IN][Tile::IN];
+                each<Tile::IN>([&](int i) {
+                    each<Tile::IN>([&](int j) { d[i][j] = leaky(load(patch[i][j] + c, n), job.slope); });
+                });
+                Tile::forward(d);
+                each<Tile::IN>([&](int i) {
+                    each<Tile::IN>([&](int j) {
+                        store(to + (i * Tile::IN + j) * v_position + c, d[i][j], stored);
+                    });
+                });
+            }
+        }
+    }
+
+    const float *bias() const { return static_cast<const float *>(job.weights); }
+    const Type *weights(int block) const {
+        return reinterpret_cast<const Type *>(bias() + outputs) + int64_t(block) * BLOCK * inputs * POSITIONS;
+    }
+    int width(int block) const { return std::min(BLOCK, outputs - block * BLOCK); }
+
+    template <int N = WIDE>
+    void multiply_block(int count, const Type *v, int block, float *m) const {
+        if (width(block) != N * LANES) {
+            if constexpr (N > 1) multiply_block<N - 1>(count, v, block, m);
+            return;
+        }
+        for (int position = 0; position < POSITIONS; position++)
+            multiply<Type, N>(count, v + position * v_position, row_stride,
+                              weights(block) + int64_t(position) * inputs * N * LANES, inputs,
+                              m + position * m_position);
+    }
+
+    template <class Out>
+    FLAT void scatter(int first, int count, int block, const float *m) const {
+        const int wide = width(block), base = block * BLOCK, most = std::min(wide, job.fout - base);
+        const Out *add = static_cast<const Out *>(job.add);
+        Place at = place(first);
+        for (int tile = 0; tile < count; tile++, advance(at)) {
+            Out *to[Tile::OUT][Tile::OUT];
+            const Out *plus[Tile::OUT][Tile::OUT];
+            for (int i = 0; i < Tile::OUT; i++)
+                for (int j = 0; j < Tile::OUT; j++) {
+                    const int y = at.y + i, x = at.x + j;
+                    const bool inside = y < job.height && x < job.width;
+                    const int64_t own = pixel(at.image, y, x) * job.fout + base;
+                    to[i][j] = inside ? static_cast<Out *>(job.out) + own : nullptr;
+                    const int64_t half = (int64_t(at.image) * (job.height / 2) + y / 2) * (job.width / 2) + x / 2;
+                    plus[i][j] = !add ? nullptr : add + (job.add_doubled ? half * job.fout + base : own);
+                }
+            for (int c = 0; c < most; c += LANES) {
+                const int n = std::min(LANES, most - c);
+                Float d[Tile::IN][Tile::IN];
+                each<Tile::IN>([&](int i) {
+                    each<Tile::IN>([&](int j) {
+                        d[i][j] = load(m + (i * Tile::IN + j) * m_position + tile * wide + c);
+                    });
+                });
+                Tile::inverse(d);
+                const Float offset = load(bias() + base + c);
+                each<Tile::OUT>([&](int i) {
+                    each<Tile::OUT>([&](int j) {
+                        if (!to[i][j]) return;
+                        Float value = d[i][j] + offset;
+                        if (add) value += load(plus[i][j] + c, n);
+                        store(to[i][j] + c, value, n);
+                    });
+                });
+            }
+        }
+    }
+
+    void finish(int group, const Type *v, int block, float *m) const {
+        const int first = group * GROUP, count = std::min(GROUP, tiles - first);
+        multiply_block(count, v, block, m);
+        if (job.single_out) {
+            scatter<float>(first, count, block, m);
+        } else {
+            scatter<Type>(first, count, block, m);
+        }
+    }
+
+    // Many tiles, few weights: a thread takes a group through all three steps in its own cache.
+    void by_group() const {
+        parallel_for(job.threads, groups, [&](int thread, int group) {
+            gather(group * GROUP, std::min(GROUP, tiles - group * GROUP), v(thread));
+            for (int block = 0; block < blocks; block++) finish(group, v(thread), block, m(thread));
+        });
+    }
+
+    // Few tiles, many weights: a strip of groups is gathered first; then each block of weights, read once, meets all.
+    void by_block() const {
+        constexpr int SOME = 4;
+        for (int start = 0; start < groups; start += strip) {
+            const int some = std::min(strip, groups - start);
+            const int from = start * GROUP, until = std::min(tiles, (start + some) * GROUP);
+            parallel_for(job.threads, (until - from + SOME - 1) / SOME, [&](int, int i) {
+                const int first = i * SOME, group = first / GROUP;
+                gather(from + first, std::min(SOME, until - from - first),
+                       v(group) + (first - group * GROUP) * row_stride);
+            });
+            parallel_for(job.threads, blocks * some, [&](int thread, int i) {
+                finish(start + i % some, v(i % some), i / some, m(thread));
+            });
+        }
+    }
+
+    void run() const {
+        std::memset(job.scratch, 0, row_stride * sizeof(Type));
+        stream ? by_block() : by_group();
+    }
+};
+
+// Weights (fout, fin, k, k) to: bias, then per block of outputs, per position, (inputs / STEP, outputs, STEP).
+template <class Type, class Tile>
+void pack_weights(int fin, int fout, const float *weight, const float *bias, void *packed) {
+    constexpr int STEP = Factor<Type>::STEP, K = Tile::KERNEL, IN = Tile::IN;
+    const int inputs = padded_inputs<Type>(fin), outputs = padded_outputs(fout);
+    float *offsets = static_cast<float *>(packed);
+    for (int o = 0; o < outputs; o++) offsets[o] = bias && o < fout ? bias[o] : 0;
+    Type *to = reinterpret_cast<Type *>(offsets + outputs);
+    for (int base = 0; base < outputs; base += BLOCK) {
+        const int wide = std::min(BLOCK, outputs - base);
+        for (int o = 0; o < wide; o++)
+            for (int i = 0; i < inputs; i++) {
+                const bool real = base + o < fout && i < fin;
+                const float *filter = weight + (int64_t(base + o) * fin + i) * K * K;
+                for (int p = 0; p < IN * IN; p++) {
+                    double sum = 0;
+                    for (int t = 0; real && t < K * K; t++)
+                        sum += Tile::FILTER[p / IN][t / K] * Tile::FILTER[p % IN][t % K] * filter[t];
+                    Type *at = to + (int64_t(p) * inputs + i / STEP * STEP) * wide + o * STEP + i % STEP;
+                    store(at, Float{} + float(sum), 1);
+                }
+            }
+        to += int64_t(IN) * IN * inputs * wide;
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ modulation
+
+// v = x + noise·strength;  v = v·pre₀ + pre₁;  v = v·scale[p] + shift[p];  v = v·post₀ + post₁;  LeakyReLU
+template <class Type, bool NOISE, bool POST>
+void modulate_pixels(const Modulation &job, const float *strength, int64_t first, int64_t last) {
+    const int64_t C = job.channels, area = job.height * job.width;
+    for (int64_t pixel = first; pixel < last; pixel++) {
+        const int64_t image = pixel / area, y = pixel % area / job.width, x = pixel % job.width;
+        const int64_t source =
+            job.doubled ? (image * (job.height / 2) + y / 2) * (job.width / 2) + x / 2 : pixel;
+        const Type *from = static_cast<const Type *>(job.x) + source * C;
+        const Type *scale = static_cast<const Type *>(job.table) + 2 * C * job.index[pixel], *shift = scale + C;
+        const float *pre = job.pre + (job.pre_per_image ? image * 2 * C : 0);
+        const float *post = POST ? job.post + image * 2 * C : nullptr;
+        const float *noise =
+            NOISE ? job.noise + (job.noise_per_image ? pixel : pixel % area) * job.noises : nullptr;
+        Type *to = static_cast<Type *>(job.out) + pixel * C;
+        for (int64_t c = 0; c < C; c += LANES) {
+            const int n = std::min<int64_t>(LANES, C - c);
+            Float v = load(from + c, n);
+            if constexpr (NOISE)
+                for (int j = 0; j < job.noises; j++) v += noise[j] * load(strength + j * C + c, n);
+            v = v * load(pre + c, n) + load(pre + C + c, n);
+            v = v * load(scale + c, n) + load(shift + c, n);
+            if constexpr (POST) v = v * load(post + c, n) + load(post + C + c, n);
+            store(to + c, leaky(v, job.slope), n);
+        }
+    }
+}
+
+template <class Type>
+void modulate_all(const Modulation &job) {
+    const int64_t C = job.channels, pixels = job.images * job.height * job.width;
+    std::vector<float> strength(job.noise ? job.noises * C : 0);  // (noises, C), as the lanes want it
+    for (size_t i = 0; i < strength.size(); i++) strength[i] = job.strength[i % C * job.noises + i / C];
+    const auto work = job.noise  ? (job.post ? modulate_pixels<Type, true, true> : modulate_pixels<Type, true, false>)
+                      : job.post ? modulate_pixels<Type, false, true>
+                                 : modulate_pixels<Type, false, false>;
+    const int64_t some = std::max<int64_t>(1, 65536 / C);
+    parallel_for(job.threads, (pixels + some - 1) / some, [&](int, int64_t i) {
+        work(job, strength.data(), i * some, std::min(pixels, (i + 1) * some));
+    });
+}
+
+// Calls `run` with the types that the job asks for.
+template <class Run>
+auto with_types(bool half, int kernel, const Run &run) {
+#ifdef __AVX512BF16__
+    if (half) return kernel == 3 ? run(bfloat16{}, Winograd{}) : run(bfloat16{}, Pointwise{});
+#endif
+    return kernel == 3 ? run(float{}, Winograd{}) : run(float{}, Pointwise{});
+}
+
+}  // namespace
+
+// ------------------------------------------------------------------------------------------------ the door
+
+extern "C" {
+
+void scenebrush_use_openmp(void *parallel) { omp_parallel = reinterpret_cast<Parallel>(parallel); }
+
+int32_t scenebrush_lanes() { return LANES; }
+
+int32_t scenebrush_multiplies_half() {
+#ifdef __AVX512BF16__
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+int64_t scenebrush_packed_bytes(int32_t half, int32_t kernel, int32_t fin, int32_t fout) {
+    return with_types(half, kernel, [&](auto type, auto tile) -> int64_t {
+        const int64_t outputs = padded_outputs(fout), inputs = padded_inputs<decltype(type)>(fin);
+        return outputs * sizeof(float) + tile.IN * tile.IN * inputs * outputs * sizeof type;
+    });
+}
+
+void scenebrush_pack(int32_t half, int32_t kernel, int32_t fin, int32_t fout, const float *weight, const float *bias,
+                     void *packed) {
+    with_types(half, kernel, [&](auto type, auto tile) {
+        pack_weights<decltype(type), decltype(tile)>(fin, fout, weight, bias, packed);
+    });
+}
+
+int64_t scenebrush_scratch_bytes(const Convolution *job) {
+    return with_types(job->half, job->kernel, [&](auto type, auto tile) {
+        return Convolver<decltype(type), decltype(tile)>{*job}.scratch_bytes();
+    });
+}
+
+void scenebrush_convolve(const Convolution *job) {
+    with_types(job->half, job->kernel, [&](auto type, auto tile) {
+        Convolver<decltype(type), decltype(tile)>{*job}.run();
+    });
+}
+
+void scenebrush_modulate(const Modulation *job) { job->half ? modulate_all<bfloat16>(*job) : modulate_all<float>(*job); }
+
+}  // extern "C"
