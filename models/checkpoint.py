@@ -19,7 +19,15 @@ from torch.overrides import TorchFunctionMode
 from models.encoder import Encoder, SpadeEncoder, StyleEncoder
 from models.generator import Generator, StyledSpadeGenerator
 from models.published import STATISTICS, UPSAMPLINGS, OasisGenerator, SpadeGenerator
-from models.spec import ModelSpec, SpecError, bool_option, choice_option, int_option, ints_option
+from models.spec import (
+    MAX_GRID,
+    ModelSpec,
+    SpecError,
+    bool_option,
+    choice_option,
+    int_option,
+    ints_option,
+)
 
 SPEC_KEY = "scenebrush.spec"
 _DTYPES = {"F16", "BF16", "F32", "I64"}
@@ -67,7 +75,7 @@ def spade(spec: ModelSpec) -> Networks:
     """A published SPADE model from its options. `start_grid` and `encoder_width` belong to models with a VAE;
     the encoder is a file of its own there, which not everyone has."""
     options = spec.options
-    grid = ints_option(options, "start_grid", 1, 256, longest=2) if spec.style_dim else None
+    grid = ints_option(options, "start_grid", 1, MAX_GRID, longest=2) if spec.style_dim else None
     if grid is not None and len(grid) != 2:
         raise SpecError("option 'start_grid' holds one number, expected height and width")
     width = int_option(options, "width", 1, _WIDEST)

@@ -13,6 +13,7 @@ from models.labels import LabelError, LabelSet
 FORMAT = "scenebrush.model.v1"
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _MAX_SIDE = 8192
+MAX_GRID = 256  # cells of a fixed start grid, either way
 Choice = TypeVar("Choice", bound=str)
 
 
@@ -26,7 +27,8 @@ class ModelSpec:
 
     id: short name used in URLs (lower case letters, digits, `. _ -`). name: for people.
     architecture: a key of `models.checkpoint.ARCHITECTURES`; options: its arguments.
-    labels: the label set that the model was trained on. native_size: side of the training pictures in pixels.
+    labels: the label set that the model was trained on. native_size: side of the training pictures in pixels,
+    their width if they were no squares.
     stride: sides of a map must be multiples of it. style_dim: length of a style code, 0 if the model has
     none.
     licence: SPDX expression or plain words; provenance: data, steps, figures – shown, never interpreted.

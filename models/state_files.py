@@ -67,7 +67,16 @@ def _read_torch(path: Path) -> object:
                 f"it refers to {code[1][:80]}, which is no tensor; nothing of it was run",
                 "Bring a state dict: torch.save(network.state_dict(), …).",
             ) from error
-        raise _unreadable(path, f"torch cannot read it ({_first_line(error)})") from error
+        raise _unreadable(path, f"torch cannot read it as tensors{_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """torch's reason in brackets, without its advice to load the file unsafely."""
+    text = str(error)
+    own = re.search(r"WeightsUnpickler error: (.+)", text)
+    if own is None and "weights_only" in text:
+        return ""
+    return f" ({own[1][:200] if own else _first_line(error)})"
 
 
 def _refuse_inflation(path: Path) -> None:

@@ -30,6 +30,7 @@ ModelsDir = Annotated[
     Path | None,
     typer.Option(help="Folder of further model files (.safetensors).", rich_help_panel="What paints"),
 ]
+_UNSAID = "What a file does not say"
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -177,6 +178,78 @@ def train(
             if type(error).__module__.startswith("training.") or type(error) is ValueError:
                 _fail(str(error), "", "")
             raise
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path, typer.Argument(help="Public checkpoint: latest_net_G.pth (SPADE) or best_EMA.pth (OASIS).")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Model to write, .safetensors.")],
+    encoder: Annotated[
+        Path | None, typer.Option(help="Encoder of a SPADE model with a VAE: latest_net_E.pth.")
+    ] = None,
+    model_id: Annotated[
+        str | None, typer.Option("--id", help="Model id; from the output's name if not given.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name for people.")] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of the weights; the original project's if not given.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that exists.")] = False,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="How many labels, or which: a built-in label set, or a .json or .toml file.",
+            metavar="NUMBER|SET|FILE",
+            rich_help_panel=_UNSAID,
+        ),
+    ] = None,
+    dont_care: Annotated[
+        bool | None,
+        typer.Option("--dont-care/--no-dont-care", help="One more label is none.", rich_help_panel=_UNSAID),
+    ] = None,
+    instance: Annotated[
+        bool | None,
+        typer.Option("--instance/--no-instance", help="Instance edges follow.", rich_help_panel=_UNSAID),
+    ] = None,
+    upsampling: Annotated[
+        str | None, typer.Option(help="SPADE's: normal, more or most.", rich_help_panel=_UNSAID)
+    ] = None,
+    z_dim: Annotated[int | None, typer.Option(help="Length of OASIS's z.", rich_help_panel=_UNSAID)] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Width of the training pictures, in pixels.", rich_help_panel=_UNSAID)
+    ] = None,
+    aspect: Annotated[
+        float | None, typer.Option(help="Their width / height; 1 if not given.", rich_help_panel=_UNSAID)
+    ] = None,
+) -> None:
+    """Make a model of a public SPADE or OASIS checkpoint. Nothing in the file is run.
+
+    The published COCO-Stuff, ADE20K and Cityscapes models need no options. Of others, a file says only a
+    part: what can be read in several ways is an error that lists them.
+    """
+    with _errors_said():
+        from server import commands
+
+        commands.import_checkpoint(
+            file,
+            output,
+            {
+                "labels": labels,
+                "dont_care": dont_care,
+                "instance": instance,
+                "upsampling": upsampling,
+                "z_dim": z_dim,
+                "size": size,
+                "aspect": aspect,
+            },
+            encoder=encoder,
+            model_id=model_id,
+            name=name,
+            licence=licence,
+            force=force,
+        )
 
 
 def _recipe_value(item: str) -> tuple[str, Any]:

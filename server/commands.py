@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ from rich.table import Table
 
 from engine import EngineError, Library
 from models.checkpoint import CheckpointError, parameter_count, read_spec
+from models.importing import check_output, import_model, write_model
+from models.labels import BUILTIN_SETS, LabelError, LabelSet, load_label_set, read_label_set
+from models.published import UPSAMPLINGS
+from models.readings import ImportOptions
 from models.spec import ModelSpec
 from server import logs
 from server.app import create_app
@@ -114,6 +119,66 @@ def inspect(file: Path, *, as_json: bool) -> None:
         _print_spec(spec, parameters, file)
 
 
+def import_checkpoint(
+    file: Path,
+    output: Path,
+    given: dict[str, Any],
+    *,
+    encoder: Path | None,
+    model_id: str | None,
+    name: str | None,
+    licence: str | None,
+    force: bool,
+) -> None:
+    """Make a model of a public checkpoint."""
+    check_output(output, replace=force)
+    if given["upsampling"] not in (None, *UPSAMPLINGS):
+        raise _unknown("--upsampling", given["upsampling"], UPSAMPLINGS)
+    said: dict[str, Any] = given | {"labels": _labels_of(given["labels"])}
+    with _busy(f"Reading {file.name}"):
+        model = import_model(
+            file,
+            model_id or _id_of(output),
+            ImportOptions(**said),
+            encoder=encoder,
+            name=name,
+            licence=licence,
+        )
+        write_model(model, output, replace=force)
+    spec, parameters = model.spec, parameter_count(output)
+    style = f"style of {spec.style_dim} numbers, " if spec.style_dim else ""
+    typer.echo(
+        f"{output}: {spec.name}, {parameters:,} parameters, {len(spec.labels.labels)} labels, {style}"
+        f"{spec.provenance['training pictures']} pixels, licence {spec.licence}\n"
+        f"Paint with it: scenebrush serve --models-dir {output.parent} --model {spec.id}",
+        err=True,
+    )
+
+
+def _labels_of(text: str | None) -> int | LabelSet | None:
+    """--labels: a number, a built-in set's name, or a file."""
+    if text is None:
+        return None
+    if text.isdecimal():
+        return int(text)
+    if text in BUILTIN_SETS:
+        return load_label_set(text)
+    if text.endswith((".json", ".toml")):
+        return read_label_set(Path(text))
+    raise _unknown("--labels", text, ("a number", *BUILTIN_SETS, "a .json file", "a .toml file"))
+
+
+def _unknown(option: str, value: str, choices: Sequence[str]) -> Problem:
+    return Problem(
+        422, "invalid-value", f"{option} {value}", "There is no such choice.", f"Use {', '.join(choices)}."
+    )
+
+
+def _id_of(output: Path) -> str:
+    """A model id from a file's name: "My COCO.safetensors" → my-coco."""
+    return re.sub(r"[^a-z0-9._-]+", "-", output.stem.lower()).strip("-._")[:64] or "imported"
+
+
 def _summary(spec: ModelSpec) -> dict[str, Any]:
     """A model's description as plain data, without the architecture's inner options."""
     described = json.loads(spec.to_json())
@@ -153,9 +218,9 @@ def _print_spec(spec: ModelSpec, parameters: int, file: Path) -> None:
         ("parameters", f"{parameters:,}"),
         (
             "trained at",
-            f"{spec.native_size}×{spec.native_size}; sides in steps of {spec.stride}",
+            f"{spec.native_size} pixels; sides in steps of {spec.stride}",
         ),
-        ("style code", f"{spec.style_dim} numbers"),
+        ("style code", f"{spec.style_dim} numbers" if spec.style_dim else "none"),
         ("licence", spec.licence),
         ("label set", f"{spec.labels.name}, {len(spec.labels.labels)} labels, {spec.labels.hash}"),
     ):
@@ -182,7 +247,7 @@ def in_words(error: Exception) -> tuple[str, str, str] | None:
             return error.what, error.why, error.next
         case ValidationError():
             return "A value does not fit", _said(error), "--help lists options, docs/settings.md settings."
-        case MissingPageError() | SeveralWorkersError():
+        case MissingPageError() | SeveralWorkersError() | LabelError():
             return str(error), "", ""
         case OSError():
             return error.strerror or "Reading or writing failed", str(error.filename or error), ""
