@@ -1,8 +1,8 @@
 """What the engine asks of a device: three operations on activations, and nothing else.
 
-Activations are (B, h, w, C), contiguous, so that a pixel's channels lie side by side: a norm gathers a table row for
-each pixel, and a convolution is matrix products over rows. All arithmetic is float32 (products of half-precision
-factors accumulate in float32), rounded once where a result is stored.
+Activations are (B, h, w, C), contiguous, so that a pixel's channels lie side by side: a norm gathers a table
+row for each pixel, and a convolution is matrix products over rows. All arithmetic is float32 (products of
+half-precision factors accumulate in float32), rounded once where a result is stored.
 
 Results are reproducible bit for bit: equal input, equal output, whatever else is in the batch.
 """
@@ -74,7 +74,8 @@ class Backend(Protocol):
     def modulate(
         self, x: Tensor, modulation: Modulation, *, doubled: bool, activate: bool, out: Tensor
     ) -> None:
-        """Normalise and modulate x (B, h, w, C), or (B, h/2, w/2, C) to be doubled first (nearest), into `out`.
+        """Normalise and modulate x (B, h, w, C), or (B, h/2, w/2, C) to be doubled first (nearest), into
+        `out`.
 
         `activate` ends with LeakyReLU. `out` may be x itself unless doubled.
         """
@@ -92,10 +93,12 @@ class Backend(Protocol):
     ) -> None:
         """Convolve x (B, h, w, I), after LeakyReLU if `leak`, into `out` (B, h, w, O), this dtype or float32.
 
-        The bias and `add` – (B, h, w, O), which may be `out` itself, or (B, h/2, w/2, O) to be doubled – are added.
+        The bias and `add` – (B, h, w, O), which may be `out` itself, or (B, h/2, w/2, O) to be doubled – are
+        added.
         """
         ...
 
     def linear(self, x: Tensor, weights: Packed, *, out: Tensor) -> None:
-        """Rows of x (n, I) times 1×1 weights, plus bias, into `out` (n, O). A row's result does not depend on n."""
+        """Rows of x (n, I) times 1×1 weights, plus bias, into `out` (n, O). A row's result does not depend on
+        n."""
         ...

@@ -9,8 +9,11 @@ import torch
 
 from engine.device import choose
 from engine.errors import EngineError, UnknownModel
-from engine.painter import Painter, Picture, Quality, prepared
-from models.checkpoint import CheckpointError, LoadedModel, load, parameter_count, read_spec
+from engine.model import Model, Picture
+from engine.modulation import TableCache
+from engine.painter import Painter, Quality
+from engine.torch_backend import TorchBackend
+from models.checkpoint import CheckpointError, load, parameter_count, read_spec
 from models.spec import ModelSpec
 
 BUILTIN = Path(__file__).resolve().parent.parent / "models" / "weights"
@@ -44,7 +47,7 @@ class Library:
         cache_mb: int = 512,
         session_mb: int = 64,
     ) -> None:
-        self._cache_bytes, self._session_bytes = cache_mb << 20, session_mb << 20
+        self._session_bytes = session_mb << 20
         if threads:
             torch.set_num_threads(threads)
         torch.backends.cudnn.benchmark = False  # equal requests must give equal bytes: no kernel swaps
@@ -55,7 +58,9 @@ class Library:
         self._paths: dict[str, Path] = {}
         self._specs: dict[str, ModelSpec] = {}
         self._parameters: dict[str, int] = {}
-        self._loaded: dict[str, LoadedModel] = {}
+        self._loaded: dict[str, Model] = {}
+        self._backend = TorchBackend(self._compute.device, self._compute.dtype)
+        self._cache = TableCache(cache_mb << 20)
         self.problems: list[str] = []
         for path in (path for directory in directories for path in sorted(directory.glob("*.safetensors"))):
             self._add(path)
@@ -131,22 +136,21 @@ class Library:
             CheckpointError: the file changed or is broken.
             EngineError: a side smaller than 1.
         """
-        return Painter(self._model(self.spec(model_id).id), self._compute, width, height)
+        return Painter(self._model(self.spec(model_id).id), width, height)
 
     def render_many(self, painters: Sequence[Painter], quality: Quality = "exact") -> list[Picture]:
-        """Paint several painters' pictures, those with equal `batch_key` together; each as if painted alone."""
+        """Paint several painters' pictures, those with equal `batch_key` together; each as if painted
+        alone."""
         return [painter.render(quality) for painter in painters]
 
     @property
     def cached_bytes(self) -> int:
         """Bytes of modulation tables now kept, over all models."""
-        return 0
+        return self._cache.nbytes
 
-    def _model(self, model_id: str) -> LoadedModel:
+    def _model(self, model_id: str) -> Model:
         if model_id not in self._loaded:
-            model = load(self._paths[model_id])
-            prepared(model.generator, self._compute)
-            self._loaded[model_id] = model
+            self._loaded[model_id] = Model(load(self._paths[model_id]), self._backend, self._cache)
         return self._loaded[model_id]
 
     def warm_up(self) -> None:

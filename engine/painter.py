@@ -8,31 +8,15 @@ from typing import Literal, SupportsIndex
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from engine.device import Compute
+from engine.canvas import InstanceMap, LabelMap
 from engine.errors import EngineError
-from models.checkpoint import LoadedModel
-from models.generator import StyledSpadeGenerator
+from engine.model import Model, Picture, Style
 from models.noise import style_from_seed
-from models.spade import StyleField
 
 MAX_SEED = 2**32 - 1
 MAX_STYLE = 100.0  # largest magnitude of a style code's values
-LabelMap = NDArray[np.uint8]
-InstanceMap = NDArray[np.uint16]
-Picture = NDArray[np.uint8]
 Quality = Literal["exact", "live"]
-
-
-def prepared(generator: StyledSpadeGenerator, compute: Compute) -> StyledSpadeGenerator:
-    """Move a generator to the device; its convolutions take the chosen type and channels-last memory."""
-    for module in generator.modules():
-        if isinstance(module, nn.Conv2d):
-            module.to(compute.dtype)
-    return generator.to(compute.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 class Painter:
@@ -42,38 +26,33 @@ class Painter:
     painted before.
 
     Args:
-        model: the checkpoint; its generator must have been `prepared` for `compute`.
-        compute: device and precision.
+        model: the checkpoint, ready to paint.
         width, height: size of the map and of the picture in pixels; any size, painted on the next multiple of
-        the
-            model's stride and cropped.
+            the model's stride and cropped.
+
+    Raises:
+        EngineError: a side smaller than 1, or a size that the model cannot paint.
     """
 
-    def __init__(self, model: LoadedModel, compute: Compute, width: int, height: int) -> None:
-        if width < 1 or height < 1:
-            raise EngineError(
-                f"a canvas of {width}×{height}", "both sides must be at least 1", "Give another size."
-            )
-        self._generator, self._compute, self.spec = model.generator, compute, model.spec
+    def __init__(self, model: Model, width: int, height: int) -> None:
+        self._model, self.spec = model, model.spec
         self.width, self.height = width, height
         self._known = np.zeros(256, bool)
         self._known[[label.id for label in self.spec.labels.labels]] = True
-        self._labels: LabelMap = np.full((height, width), self.spec.labels.labels[0].id, np.uint8)
-        self._noise_seed: int | None = None
-        self._noise: list[Tensor] = []
-        self._code = torch.zeros(self.spec.style_dim)
+        self._canvas = model.canvas(width, height)
+        self._style = Style(torch.zeros(self.spec.style_dim))
         self._exact = True
         self.set_style(0)
 
     @property
     def labels(self) -> LabelMap:
         """A copy of the label map, uint8 (H, W)."""
-        return self._labels.copy()
+        return self._canvas.labels.copy()
 
     @property
     def style(self) -> tuple[float, ...]:
         """The current style code."""
-        return tuple(float(value) for value in self._code)
+        return tuple(float(value) for value in self._style.code)
 
     @property
     def exact(self) -> bool:
@@ -83,8 +62,8 @@ class Painter:
     @property
     def batch_key(self) -> tuple[str, int, int]:
         """Painters with equal keys can be painted together: model, and size of the padded canvas."""
-        stride = self._generator.stride
-        return self.spec.id, self.width + -self.width % stride, self.height + -self.height % stride
+        height, width = self._canvas.padded
+        return self.spec.id, width, height
 
     def set_map(self, labels: LabelMap) -> None:
         """Replace the whole map.
@@ -126,7 +105,7 @@ class Painter:
                 "Send a rectangle inside it.",
             )
         self._check_ids(labels)
-        self._labels[y : y + height, x : x + width] = labels
+        self._canvas.put(x, y, labels)
 
     def _check_ids(self, labels: LabelMap) -> None:
         if self._known[labels].all():
@@ -154,7 +133,7 @@ class Painter:
             seed = index(style)
             self.set_noise(seed)
             normal = style_from_seed(seed, self.spec.style_dim)
-            self._code = self._generator.code_from_normal(normal.to(self._compute.device)).cpu()
+            self._style = Style(self._model.network.code_from_normal(normal), seed)
             return
         if len(style) != self.spec.style_dim:
             raise EngineError(
@@ -169,7 +148,7 @@ class Painter:
                 f"it holds values that are not finite or beyond ±{MAX_STYLE:g}",
                 "Send others.",
             )
-        self._code = code
+        self._style = Style(code, self._style.seed)
 
     def set_noise(self, seed: int) -> None:
         """Choose the noise field: the small shapes inside regions, at fixed places.
@@ -181,8 +160,7 @@ class Painter:
             raise EngineError(
                 f"seed {seed}", f"seeds are whole numbers from 0 to {MAX_SEED}", "Choose one of those."
             )
-        if seed != self._noise_seed:
-            self._noise_seed, self._noise = seed, []
+        self._style.seed = seed
 
     def set_instances(self, instances: InstanceMap | None) -> None:
         """Say which pixels belong to one thing, for models that read the edges between things.
@@ -194,29 +172,24 @@ class Painter:
             EngineError: another shape or type, or a model that reads no instance edges.
         """
         if instances is None:
+            self._canvas.put_instances(None)
             return
-        raise EngineError("an instance map", f"model {self.spec.id!r} reads none", "Leave it out.")
+        if not self._model.network.instance_edges:
+            raise EngineError("an instance map", f"model {self.spec.id!r} reads none", "Leave it out.")
+        if instances.shape != (self.height, self.width) or instances.dtype != np.uint16:
+            raise EngineError(
+                f"an instance map of {instances.dtype} {instances.shape}",
+                f"expected uint16 ({self.height}, {self.width})",
+                "Send one of the canvas's size.",
+            )
+        self._canvas.put_instances(instances.copy())
 
-    @torch.inference_mode()
     def render(self, quality: Quality = "exact") -> Picture:
         """Paint: uint8 (H, W, 3), RGB.
 
         Args:
-            quality: "exact", the whole frame at the chosen precision; or "live", which may repaint only near what
-                changed since the last picture. `exact` says afterwards which it was.
+            quality: "exact", the whole frame at the chosen precision; or "live", which may repaint only near
+                what changed since the last picture. `exact` says afterwards which it was.
         """
-        stride, device = self._generator.stride, self._compute.device
-        labels = torch.from_numpy(self._labels).to(device).unsqueeze(0)
-        right, bottom = -self.width % stride, -self.height % stride
-        if right or bottom:
-            labels = (
-                F.pad(labels.unsqueeze(1).float(), (0, right, 0, bottom), mode="replicate").byte().squeeze(1)
-            )
-        if not self._noise:
-            fields = self._generator.noise(self._noise_seed or 0, *labels.shape[-2:])
-            self._noise = [field.to(self._compute.dtype) for field in fields]
-        style = StyleField(self._code.to(device).view(1, 1, -1))
-        picture = self._generator(labels, style, self._noise)[0, :, : self.height, : self.width]
-        return (
-            ((picture + 1) * 127.5).round_().clamp_(0, 255).byte().permute(1, 2, 0).contiguous().cpu().numpy()
-        )
+        self._exact = True
+        return self._model.paint(self._canvas, self._style)

@@ -1,0 +1,223 @@
+"""One checkpoint, ready to paint: its network taken apart and packed, its tables, its working memory."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.backend import Backend
+from engine.canvas import Canvas
+from engine.errors import EngineError
+from engine.modulation import DenseLevel, Extras, Level, TableCache, TableLevel
+from engine.network import Network, Norm
+from engine.trunk import Trunk, Workspace
+from models.checkpoint import LoadedModel
+
+Picture = NDArray[np.uint8]
+_NOISE_BYTES = 64 << 20
+
+
+@dataclass
+class Style:
+    """The style of one picture.
+
+    code: float32 (D,). codes: float32 (S, D) where pixels choose among several (the canvas's style map says
+    which).
+    per_pixel: float32 (D, H, W) where every pixel has its own, or None. seed: of the noise field.
+    """
+
+    code: Tensor
+    seed: int = 0
+    codes: Tensor | None = None
+    per_pixel: Tensor | None = None
+    posts: dict[Norm, Tensor] = field(default_factory=dict["Norm", Tensor])
+
+
+class Model:
+    """Paints canvases. For one thread at a time."""
+
+    def __init__(self, loaded: LoadedModel, backend: Backend, cache: TableCache) -> None:
+        self.spec, self.backend, self._cache = loaded.spec, backend, cache
+        self.encoder = loaded.encoder
+        self.network = Network(loaded.generator, backend)
+        self.workspace = Workspace(backend.device, backend.dtype)
+        self.trunk = Trunk(self.network, backend, self.workspace)
+        self._noise: OrderedDict[tuple[int, int, int], list[Tensor]] = OrderedDict()
+
+    def padded(self, width: int, height: int) -> tuple[int, int]:
+        """(H, W) that is painted for a canvas of width × height.
+
+        Raises:
+            EngineError: no side may be less than 1, and where a style code makes the start (VAE) the grid is
+            fixed.
+        """
+        if width < 1 or height < 1:
+            raise EngineError(
+                f"a canvas of {width}×{height}", "both sides must be at least 1", "Give another size."
+            )
+        stride = self.network.stride
+        if self.network.start_grid is None:
+            return height + -height % stride, width + -width % stride
+        most_height, most_width = (cells * stride for cells in self.network.start_grid)
+        if width > most_width or height > most_height:
+            raise EngineError(
+                f"a canvas of {width}×{height}",
+                f"model {self.spec.id!r} starts from its style code: {most_width}×{most_height} pixels",
+                "Give that size, or a smaller one.",
+            )
+        return most_height, most_width
+
+    def canvas(self, width: int, height: int) -> Canvas:
+        """A new canvas, all of the first class."""
+        first = self.spec.labels.labels[0].id
+        network = self.network
+        return Canvas(
+            width,
+            height,
+            self.padded(width, height),
+            network.factors,
+            instance_edges=network.instance_edges,
+            label=first,
+        )
+
+    @torch.inference_mode()
+    def paint(self, canvas: Canvas, style: Style) -> Picture:
+        """The whole frame at the chosen precision: uint8 (h, w, 3), RGB."""
+        return self.paint_many([canvas], [style])[0]
+
+    @torch.inference_mode()
+    def paint_many(self, canvases: Sequence[Canvas], styles: Sequence[Style]) -> list[Picture]:
+        """The frames of canvases that are padded to the same size, together where tables serve all of
+        them."""
+        groups = self._groups(canvases, styles)
+        pictures: dict[int, Picture] = {}
+        for members in groups:
+            painted = self._paint([canvases[i] for i in members], [styles[i] for i in members])
+            pictures.update(zip(members, painted, strict=True))
+        return [pictures[i] for i in range(len(canvases))]
+
+    def prepare(self, canvases: Sequence[Canvas], styles: Sequence[Style]) -> list[Level]:
+        """Bring canvases and tables up to date, in one frame: the batch's modulation by level.
+
+        Raises:
+            ValueError: they cannot be painted together.
+        """
+        frame = self._cache.begin_frame()
+        for canvas in canvases:
+            canvas.refresh()
+        codes = self._codes(styles[0])
+        if styles[0].per_pixel is not None:
+            return [
+                DenseLevel(self.backend, level.cells, style=styles[0].per_pixel[:, ::factor, ::factor])
+                for level, factor in zip(canvases[0].levels, self.network.factors, strict=True)
+            ]
+        levels: list[Level] = []
+        tables = self._cache.tables(self.spec.id, self._norms_by_level, self.backend, codes)
+        for number, shared in enumerate(tables):
+            if not all(norm.has_patterns for norm in shared.norms):
+                levels.append(DenseLevel(self.backend, canvases[0].levels[number].cells, codes))
+                continue
+            for canvas in canvases:
+                canvas.levels[number].prepare(shared, frame)
+            indices = [canvas.levels[number].index for canvas in canvases]
+            found = [index for index in indices if index is not None]
+            if len(found) == len(indices):
+                levels.append(
+                    TableLevel(self.backend, shared, found[0] if len(found) == 1 else torch.cat(found))
+                )
+            else:
+                levels.append(DenseLevel(self.backend, canvases[0].levels[number].cells, codes))
+        return levels
+
+    def extras(self, styles: Sequence[Style], height: int, width: int) -> Extras:
+        """Styles and noise of a batch of H×W pictures."""
+        posts: dict[Norm, Tensor] = {}
+        for norm in self.network.norms:
+            if norm.style is not None:
+                rows = [self._posts(style)[norm] for style in styles]
+                posts[norm] = rows[0] if len(rows) == 1 else torch.cat(rows)
+        fields = [self._noise_of(style.seed, height, width) for style in styles]
+        if len({style.seed for style in styles}) == 1:
+            return Extras(posts, fields[0])
+        return Extras(posts, [torch.cat(level) for level in zip(*fields, strict=True)])
+
+    def start(self, canvases: Sequence[Canvas], styles: Sequence[Style]) -> Tensor:
+        """The start grid's activation: (B, h, w, C)."""
+        if self.network.start is None:
+            return torch.cat([self.network.start_of_style(style.code) for style in styles])
+        conv, factor = self.network.start, self.network.factors[0]
+        starts: list[Tensor] = []
+        for canvas, style in zip(canvases, styles, strict=True):
+            level, codes = canvas.levels[0].cells, self._codes(style)
+            per_pixel = None if style.per_pixel is None else style.per_pixel[:, ::factor, ::factor]
+            map_ = DenseLevel(self.backend, level, codes, per_pixel)
+            starts.append(map_.label_conv(conv, conv.style_rows(codes), 0, level.shape[0]))
+        return torch.cat(starts).to(self.backend.dtype).contiguous()
+
+    def finished(self, raw: Tensor) -> NDArray[np.uint8]:
+        """The last convolution's values, float32 (B, H, W, 3) → uint8, through tanh and to 0 … 255."""
+        return torch.tanh(raw).add_(1).mul_(127.5).round_().clamp_(0, 255).byte().cpu().numpy()
+
+    def _paint(self, canvases: Sequence[Canvas], styles: Sequence[Style]) -> list[Picture]:
+        height, width = canvases[0].padded
+        self.workspace.begin(len(canvases), height, width)
+        levels = self.prepare(canvases, styles)
+        if len(canvases) > 1 and not all(isinstance(level, TableLevel) for level in levels):
+            return [self._paint([canvas], [style])[0] for canvas, style in zip(canvases, styles, strict=True)]
+        raw = self.trunk.run(self.start(canvases, styles), levels, self.extras(styles, height, width))
+        pictures = self.finished(raw)
+        for canvas in canvases:
+            canvas.changed = None
+        return [
+            np.ascontiguousarray(picture[: canvas.height, : canvas.width])
+            for picture, canvas in zip(pictures, canvases, strict=True)
+        ]
+
+    def _groups(self, canvases: Sequence[Canvas], styles: Sequence[Style]) -> list[list[int]]:
+        """Which can share a forward pass: equal sizes, and equal styles where tables depend on them."""
+        groups: OrderedDict[object, list[int]] = OrderedDict()
+        for i, (canvas, style) in enumerate(zip(canvases, styles, strict=True)):
+            codes = self._codes(style)
+            key: object = (canvas.padded, None if codes is None else codes.numpy().tobytes())
+            groups.setdefault(i if style.per_pixel is not None else key, []).append(i)
+        return list(groups.values())
+
+    @cached_property
+    def _norms_by_level(self) -> list[list[Norm]]:
+        return [
+            [norm for norm in self.network.norms if norm.level == i] for i in range(len(self.network.factors))
+        ]
+
+    def _codes(self, style: Style) -> Tensor | None:
+        """The style codes that hidden layers read (OASIS)."""
+        if not self.network.styled_labels or style.per_pixel is not None:
+            return None
+        return style.code.unsqueeze(0) if style.codes is None else style.codes
+
+    def _posts(self, style: Style) -> dict[Norm, Tensor]:
+        if not style.posts:
+            mapped = self.network.mapped(style.code)
+            for norm in self.network.norms:
+                if norm.style is not None:
+                    style.posts[norm] = self.network.post(norm, mapped).to(self.backend.device)
+        return style.posts
+
+    def _noise_of(self, seed: int, height: int, width: int) -> list[Tensor]:
+        """A seed's noise fields; the last few are kept."""
+        key = seed, height, width
+        if key not in self._noise:
+            self._noise[key] = self.network.noise(seed, height, width)
+        self._noise.move_to_end(key)
+        while (
+            len(self._noise) > 1
+            and sum(one.nbytes for part in self._noise.values() for one in part) > _NOISE_BYTES
+        ):
+            self._noise.popitem(last=False)
+        return self._noise[key]

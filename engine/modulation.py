@@ -1,0 +1,350 @@
+"""Patterns → (scale, shift): the tables of a model's norms, shared by its painters, kept across strokes.
+
+The hidden layer of a norm is computed once for each distinct 3×3 window and γ, β once for each distinct 5×5
+window, for any weights exactly what the two convolutions give. A map with too many distinct windows (noise)
+is convolved instead, `DenseLevel`; which of the two depends on the map alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.lib.stride_tricks import sliding_window_view
+from torch import Tensor
+
+from engine.backend import Backend, Modulation
+from engine.network import LabelConv, Norm
+from engine.patterns import Cells, Numbers, Vocabulary
+
+FEW_WINDOWS = 4096  # always a table
+LARGEST_TABLE = 48 << 20  # bytes of one map's rows at one resolution
+_CHUNK = 4096  # rows computed at a time
+_STRIP = 8 << 20  # bytes of modulation at a time where there is no table
+_AGES = (64, 8, 0)  # frames for which an unused row is kept when memory is short, tried in this order
+
+
+def most_windows(pixels: int, row_bytes: int) -> int:
+    """The most distinct windows for which a resolution takes the table path."""
+    return min(max(FEW_WINDOWS, pixels // 4), LARGEST_TABLE // row_bytes)
+
+
+def row_bytes(norms: Sequence[Norm], dtype: torch.dtype) -> int:
+    """What one 5×5 window costs at one resolution."""
+    return sum(2 * norm.channels for norm in norms) * dtype.itemsize
+
+
+class LevelTables:
+    """The rows of all norms at one resolution of one model: a row per distinct window met so far.
+
+    Numbers are rows, until `forget` renumbers what it keeps and `generation` moves on.
+
+    Args:
+        norms: those at this resolution.
+        codes: float32 (S, D), the style codes that cells name, where the hidden layer reads them (OASIS).
+    """
+
+    def __init__(self, norms: Sequence[Norm], backend: Backend, codes: Tensor | None) -> None:
+        self.norms, self._backend = norms, backend
+        self.vocabulary, self.generation = Vocabulary(), 0
+        self._styles = [norm.shared.style_rows(codes) for norm in norms]
+        self._empty()
+
+    def _empty(self) -> None:
+        device, dtype = self._backend.device, self._backend.dtype
+        self._rows = [torch.empty(0, 2 * norm.channels, device=device, dtype=dtype) for norm in self.norms]
+        self._hidden = [torch.empty(0, norm.shared.fout, device=device, dtype=dtype) for norm in self.norms]
+        self._rows_done, self._hidden_done = 0, 0
+        self._used = np.zeros(0, np.int64)
+
+    @property
+    def nbytes(self) -> int:
+        """Everything that grows with the number of windows."""
+        held = sum(
+            part.nbytes for part in (*self._rows, *self._hidden, *(s for s in self._styles if s is not None))
+        )
+        return held + self._used.nbytes + self.vocabulary.nbytes
+
+    @property
+    def last_used(self) -> int:
+        """The latest frame that took a row from here, −1 if none did."""
+        return int(self._used.max(initial=-1))
+
+    @property
+    def device(self) -> torch.device:
+        return self._backend.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self._backend.dtype
+
+    def numbers(self, cells: Cells) -> Numbers:
+        """Pattern numbers of a piece of a map: int32 (h + 4, w + 4), OUTSIDE around the map → (h, w)."""
+        return self.vocabulary.numbers(cells)
+
+    def distinct(self, numbers: Numbers) -> int:
+        """How many distinct windows there are among some."""
+        return int(np.count_nonzero(np.bincount(numbers.ravel(), minlength=1)))
+
+    def use(self, numbers: Numbers, frame: int) -> None:
+        """Note that a frame takes these rows, and compute those that are new."""
+        if self._used.size < self.vocabulary.count:
+            self._used = np.concatenate(
+                [self._used, np.full(_grown(self._used.size, self.vocabulary.count) - self._used.size, -1)]
+            )
+        self._used[numbers.ravel()] = frame
+        self._fill()
+
+    def table(self, norm: Norm) -> Tensor:
+        """One norm's rows: (R, 2·C)."""
+        return self._rows[self.norms.index(norm)]
+
+    def forget(self, older_than: int) -> None:
+        """Keep only rows that a frame from `older_than` on has used; everything is renumbered."""
+        kept = np.flatnonzero(self._used[: self._rows_done] >= older_than).astype(np.int32)
+        if kept.size == self.vocabulary.count - 1:
+            return
+        cells = self.vocabulary.cells(kept)
+        rows, used = [part[torch.from_numpy(kept).to(part.device)] for part in self._rows], self._used[kept]
+        self.vocabulary, self.generation = Vocabulary(), self.generation + 1
+        self._empty()
+        if not kept.size:
+            return
+        renumbered = self.numbers(cells).reshape(-1)
+        self._used = np.full(self.vocabulary.count, -1)
+        self._used[renumbered] = used
+        count = self.vocabulary.count
+        where = torch.from_numpy(renumbered).long().to(self._backend.device)
+        for i, part in enumerate(rows):
+            self._rows[i] = part.new_zeros(count, part.shape[1])
+            self._rows[i][where] = part
+        self._rows_done = count
+
+    # Computing rows
+
+    def _fill(self) -> None:
+        count, count_of_3 = self.vocabulary.count, self.vocabulary.count_of_3
+        if self._rows_done == count:
+            return
+        nine_cells = self._on_device(
+            self.vocabulary.nine_cells(np.arange(self._hidden_done, count_of_3, dtype=np.int32))
+        )
+        nine_windows = self._on_device(
+            self.vocabulary.nine_windows(np.arange(self._rows_done, count, dtype=np.int32))
+        )
+        for i, norm in enumerate(self.norms):
+            self._hidden[i] = _room(self._hidden[i], self._hidden_done, count_of_3)
+            hidden = norm.shared.rows(nine_cells, self._styles[i]).relu_()
+            if self._hidden_done == 0:
+                hidden[0] = 0  # the window that lies all outside: the hidden layer's zero padding
+            self._hidden[i][self._hidden_done : count_of_3] = hidden
+            self._rows[i] = _room(self._rows[i], self._rows_done, count)
+            for first in range(0, nine_windows.shape[0], _CHUNK):
+                nine = self._hidden[i][nine_windows[first : first + _CHUNK]].flatten(1)
+                done = self._rows_done + first
+                self._backend.linear(nine, norm.head, out=self._rows[i][done : done + nine.shape[0]])
+        self._rows_done, self._hidden_done = count, count_of_3
+
+    def _on_device(self, numbers: Numbers) -> Tensor:
+        return torch.from_numpy(numbers).to(self._backend.device)
+
+
+def _room(part: Tensor, done: int, count: int) -> Tensor:
+    """The same rows, with room for `count`."""
+    if part.shape[0] >= count:
+        return part
+    roomy = part.new_zeros(_grown(part.shape[0], count), part.shape[1])
+    roomy[:done] = part[:done]
+    return roomy
+
+
+def _grown(size: int, wanted: int) -> int:
+    """A little more than wanted, so that a stroke's few new rows seldom copy the rest."""
+    return max(wanted, min(2 * size, wanted + 4096), 64)
+
+
+class TableCache:
+    """All tables of all models, under one budget.
+
+    A frame's own rows are always kept while it is painted; what is more than the budget is forgotten, what
+    has not been used for longest first.
+
+    Args:
+        budget: bytes.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self.frame = 0
+        self._sets: dict[tuple[str, bytes], list[LevelTables]] = {}
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tables.nbytes for tables in self._all())
+
+    def tables(
+        self, model: str, norms: Sequence[Sequence[Norm]], backend: Backend, codes: Tensor | None
+    ) -> list[LevelTables]:
+        """One model's tables, by level; under each set of style codes others, where labels and style mix."""
+        key = (model, b"" if codes is None else codes.cpu().numpy().tobytes())
+        if key not in self._sets:
+            self._sets[key] = [LevelTables(level, backend, codes) for level in norms]
+        return self._sets[key]
+
+    def begin_frame(self) -> int:
+        """Its number; memory is brought under the budget first."""
+        self.trim()
+        self.frame += 1
+        return self.frame
+
+    def trim(self) -> None:
+        """Forget until the budget is met."""
+        for tables in self._all():
+            if tables.vocabulary.full:
+                tables.forget(self.frame)
+        for age in _AGES:
+            for tables in sorted(self._all(), key=lambda one: one.last_used):
+                if self.nbytes <= self.budget:
+                    return
+                tables.forget(self.frame - age + 1)
+            self._sets = {
+                key: sets for key, sets in self._sets.items() if any(one.last_used >= 0 for one in sets)
+            }
+
+    def _all(self) -> Iterable[LevelTables]:
+        return [tables for sets in self._sets.values() for tables in sets]
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What acts on a norm beside the labels, for a batch: the style's scale and shift, float32 (B, 2, C), by
+    norm, and each stage's noise field, float32 (1 or B, h, w, J)."""
+
+    posts: dict[Norm, Tensor] = field(default_factory=dict["Norm", Tensor])
+    noises: Sequence[Tensor] = ()
+
+    def modulation(self, norm: Norm, stage: int, index: Tensor, table: Tensor, x: Tensor) -> Modulation:
+        noise = self.noises[stage] if norm.strength is not None else None
+        pre = _instance_statistics(x) if norm.statistics is None else norm.statistics
+        return Modulation(index, table, pre, self.posts.get(norm), noise, norm.strength)
+
+
+class Level(Protocol):
+    """The modulation of a batch at one resolution."""
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+    def apply(
+        self, norm: Norm, stage: int, x: Tensor, extras: Extras, *, doubled: bool, activate: bool, out: Tensor
+    ) -> None:
+        """Normalise and modulate x (B, h, w, C), half as large if `doubled`, into out."""
+        ...
+
+
+@dataclass(frozen=True)
+class TableLevel:
+    """Rows of tables. index: int32 (B, h, w)."""
+
+    backend: Backend
+    tables: LevelTables
+    index: Tensor
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.index.shape[1], self.index.shape[2]
+
+    def apply(
+        self, norm: Norm, stage: int, x: Tensor, extras: Extras, *, doubled: bool, activate: bool, out: Tensor
+    ) -> None:
+        modulation = extras.modulation(norm, stage, self.index, self.tables.table(norm), x)
+        self.backend.modulate(x, modulation, doubled=doubled, activate=activate, out=out)
+
+
+@dataclass(frozen=True)
+class DenseLevel:
+    """The norm's own convolutions over one map, strip by strip: where windows are too many for a table, or
+    the hidden layer reads a style that differs from pixel to pixel.
+
+    cells: int32 (h, w). codes: as in `LevelTables`. style: float32 (D, h, w), in place of codes, or None.
+    """
+
+    backend: Backend
+    cells: Cells
+    codes: Tensor | None = None
+    style: Tensor | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.cells.shape[0], self.cells.shape[1]
+
+    def apply(
+        self, norm: Norm, stage: int, x: Tensor, extras: Extras, *, doubled: bool, activate: bool, out: Tensor
+    ) -> None:
+        height, width = self.size
+        nothing = torch.empty(0, device=x.device)
+        whole = extras.modulation(norm, stage, nothing, nothing, x)
+        rows = max(2, _STRIP // (width * 2 * norm.channels * self.backend.dtype.itemsize) & ~1)
+        styles = norm.shared.style_rows(self.codes)
+        for top in range(0, height, rows):
+            bottom = min(height, top + rows)
+            table = self._strip(norm, styles, top, bottom)
+            index = torch.arange(table.shape[0], device=x.device, dtype=torch.int32).view(
+                1, bottom - top, width
+            )
+            noise = None if whole.noise is None else whole.noise[:, top:bottom].contiguous()
+            self.backend.modulate(
+                x[:, top // 2 : (bottom + 1) // 2] if doubled else x[:, top:bottom],
+                Modulation(index, table, whole.pre, whole.post, noise, whole.strength),
+                doubled=doubled,
+                activate=activate,
+                out=out[:, top:bottom],
+            )
+
+    def _strip(self, norm: Norm, styles: Tensor | None, top: int, bottom: int) -> Tensor:
+        """Scale and shift of rows top … bottom−1: ((bottom − top)·w, 2·C)."""
+        reach, width = norm.shared.kernel // 2, self.size[1]
+        hidden = self._hidden(norm, styles, top - reach, bottom + reach)
+        if norm.head_conv is not None:
+            table = hidden.new_empty(1, hidden.shape[1], width, 2 * norm.channels)
+            self.backend.convolve(hidden, norm.head_conv, out=table)
+            return table[0, reach : reach + bottom - top].reshape(-1, 2 * norm.channels)
+        around = F.pad(hidden[0], (0, 0, reach, reach))
+        windows = around.unfold(0, 2 * reach + 1, 1).unfold(1, 2 * reach + 1, 1)  # (rows, w, hidden, k, k)
+        table = hidden.new_empty((bottom - top) * width, 2 * norm.channels)
+        self.backend.linear(windows.permute(0, 1, 3, 4, 2).reshape(table.shape[0], -1), norm.head, out=table)
+        return table
+
+    def _hidden(self, norm: Norm, styles: Tensor | None, top: int, bottom: int) -> Tensor:
+        """The hidden layer of rows top … bottom−1, zero where they lie outside the map: (1, rows, w,
+        hidden)."""
+        hidden = self.label_conv(norm.shared, styles, top, bottom).relu_()
+        hidden[:, : max(0, -top)] = 0
+        hidden[:, self.size[0] - top :] = 0
+        return hidden.to(self.backend.dtype).contiguous()
+
+    def label_conv(self, conv: LabelConv, styles: Tensor | None, top: int, bottom: int) -> Tensor:
+        """A convolution over the map, rows top … bottom−1, which may lie outside: float32 (1, rows, w, O)."""
+        reach, (height, width) = conv.kernel // 2, self.size
+        first, last = max(0, top - reach), min(height, bottom + reach)
+        around = (first - top + reach, bottom + reach - last)
+        cells = np.pad(self.cells[first:last], (around, (reach, reach)))
+        windows = sliding_window_view(cells, (conv.kernel, conv.kernel)).reshape(-1, conv.kernel**2).copy()
+        rows = conv.rows(torch.from_numpy(windows).to(self.backend.device), styles)
+        total = rows.view(1, bottom - top, width, -1)
+        if self.style is not None and conv.style_weight is not None:
+            style = F.pad(self.style[:, first:last], (reach, reach, *around)).unsqueeze(0)
+            total = total + F.conv2d(style, conv.style_weight).permute(0, 2, 3, 1)
+        return total
+
+
+def _instance_statistics(x: Tensor) -> Tensor:
+    """Each image's own 1/σ and −μ/σ (Ulyanov et al. 2016): (B, h, w, C) → float32 (B, 2, C)."""
+    flat = x.flatten(1, 2).float()
+    variance, mean = torch.var_mean(flat, dim=1, correction=0)
+    scale = (variance + 1e-5).rsqrt()
+    return torch.stack([scale, -mean * scale], dim=1)

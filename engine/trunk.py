@@ -1,0 +1,110 @@
+"""What is left of a generator when its labels are tables: residual blocks of convolutions between
+modulations."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from engine.backend import Backend
+from engine.modulation import Extras, Level
+from engine.network import Network, Stage
+
+
+class Workspace:
+    """Activation memory, kept and reused: a frame of a size seen before allocates nothing."""
+
+    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+        self._device, self._dtype = device, dtype
+        self._free: dict[tuple[int, ...], list[Tensor]] = defaultdict(list)
+        self._frame_size: tuple[int, ...] = ()
+
+    def begin(self, *size: int) -> None:
+        """A frame of this size follows; memory of another size is let go."""
+        if size != self._frame_size:
+            self._frame_size = size
+            self._free.clear()
+
+    def take(self, *shape: int) -> Tensor:
+        """A tensor of arbitrary contents."""
+        free = self._free[shape]
+        return free.pop() if free else torch.empty(shape, device=self._device, dtype=self._dtype)
+
+    def give(self, tensor: Tensor) -> None:
+        """It is not needed any more."""
+        self._free[tuple(tensor.shape)].append(tensor)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for tensors in self._free.values() for tensor in tensors)
+
+
+class Trunk:
+    """Runs a network's blocks (Park et al. 2019, fig. 4; and the built-in family's)."""
+
+    def __init__(self, network: Network, backend: Backend, workspace: Workspace) -> None:
+        self._network, self._backend, self._workspace = network, backend, workspace
+
+    def run(
+        self, start: Tensor, levels: Sequence[Level], extras: Extras, keep: Sequence[Tensor] = ()
+    ) -> Tensor:
+        """Paint a batch.
+
+        Args:
+            start: (B, h, w, C), activation of the start grid.
+            levels: the modulation, by level of the network.
+            keep: where each stage's output goes, or nothing for memory that is reused at once.
+
+        Returns:
+            float32 (B, H, W, 3), before the tanh.
+        """
+        x = start
+        for stage in self._network.stages:
+            y = self.block(stage, x, levels[stage.level], extras, keep[stage.number] if keep else None)
+            if not keep and x is not start:
+                self._workspace.give(x)
+            x = y
+        picture = self.picture(x)
+        if not keep:
+            self._workspace.give(x)
+        return picture
+
+    def picture(self, x: Tensor) -> Tensor:
+        """The last convolution: (B, H, W, C) → float32 (B, H, W, 3)."""
+        picture = torch.empty(*x.shape[:3], 3, device=x.device)
+        self._backend.convolve(x, self._network.conv_img, leak=True, out=picture)
+        return picture
+
+    def block(
+        self, stage: Stage, x: Tensor, level: Level, extras: Extras, out: Tensor | None = None
+    ) -> Tensor:
+        """One residual block: (B, h, w, fin), or half as large if the stage doubles it → (B, h, w, fout)."""
+        space, convolve = self._workspace, self._backend.convolve
+        fin, middle, fout = stage.conv_0.fin, stage.conv_0.fout, stage.conv_1.fout
+        size = (x.shape[0], *level.size)
+        out = space.take(*size, fout) if out is None else out
+        modulated = space.take(*size, fin)
+        shortcut, small = x, stage.doubled
+        if stage.conv_s is not None and stage.norm_s is not None:
+            level.apply(stage.norm_s, stage.number, x, extras, doubled=small, activate=False, out=modulated)
+            convolve(modulated, stage.conv_s, out=out)
+            shortcut, small = out, False
+        elif stage.conv_s is not None:
+            # A 1×1 convolution and doubling commute: a quarter of the work before it.
+            shortcut = space.take(*x.shape[:3], fout)
+            convolve(x, stage.conv_s, out=shortcut)
+        level.apply(
+            stage.norm_0, stage.number, x, extras, doubled=stage.doubled, activate=True, out=modulated
+        )
+        y = space.take(*size, middle)
+        convolve(modulated, stage.conv_0, out=y)
+        space.give(modulated)
+        level.apply(stage.norm_1, stage.number, y, extras, doubled=False, activate=True, out=y)
+        convolve(y, stage.conv_1, add=shortcut, add_doubled=small, out=out)
+        space.give(y)
+        if shortcut is not x and shortcut is not out:
+            space.give(shortcut)
+        return out
