@@ -22,7 +22,7 @@ from server.rendering import Rendered, RenderRequest
 from server.resources import find_page
 from server.routes import docs, generate, health, live, models, studio
 from server.scheduler import Turn
-from server.services import Services
+from server.services import Services, batch_size, on_cpu
 from server.settings import Settings, refuse_several_workers
 from server.version import scenebrush_version
 from server.worker import DeviceWorker
@@ -57,7 +57,8 @@ def _services(settings: Settings, library: Library) -> Services:
 
     def observe(request: RenderRequest, rendered: Rendered, turn: Turn) -> None:
         source = "live" if turn.painter is not None else "rest"
-        metrics.render_seconds.labels(request.model, source).observe(rendered.seconds)
+        quality = "exact" if rendered.exact else "live"
+        metrics.render_seconds.labels(request.model, source, quality).observe(rendered.seconds)
         metrics.wait_seconds.labels(source).observe(turn.waited)
 
     worker = DeviceWorker(
@@ -65,11 +66,14 @@ def _services(settings: Settings, library: Library) -> Services:
         places=settings.queue_length,
         uploads=settings.max_uploads,
         max_painters=settings.max_painters,
+        batch=batch_size(settings, library),
+        batch_requests=on_cpu(library),
         observe=observe,
     )
     metrics.watch("scenebrush_queued", "Requests waiting for the device.", lambda: worker.scheduler.queued)
     metrics.watch("scenebrush_painters", "Live painters connected.", lambda: worker.scheduler.painters)
     metrics.watch("scenebrush_documents", "Live documents kept on the device.", lambda: worker.documents)
+    metrics.watch("scenebrush_cached_bytes", "Bytes of modulation tables kept.", lambda: library.cached_bytes)
     return Services(
         settings=settings,
         limits=Limits(settings.max_side, settings.max_pixels),

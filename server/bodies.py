@@ -1,4 +1,4 @@
-"""Reads the bodies of /generate: multipart with a real file, or JSON with base64."""
+"""Reads the bodies of /generate: multipart with real files, or JSON with base64."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from pydantic import TypeAdapter
@@ -16,6 +17,7 @@ from starlette.requests import Request
 from server.errors import Problem
 from server.schemas import GenerateJson, GenerateRequest
 
+_FILES: Final = ("mask", "instances")
 _MAX_FIELDS: Final = 16
 _MAX_FIELD_BYTES: Final = 64 * 1024
 _MAX_NAME: Final = 64
@@ -31,8 +33,17 @@ class _MemoryParser(MultiPartParser):
     spool_max_size = 2**40
 
 
-async def read_generate(request: Request) -> tuple[GenerateRequest, bytes]:
-    """The request's fields and the mask file's bytes. Raises Problem or pydantic's ValidationError."""
+@dataclass(frozen=True, slots=True)
+class GenerateBody:
+    """The request's fields, and the bytes of its files."""
+
+    fields: GenerateRequest
+    mask: bytes
+    instances: bytes | None
+
+
+async def read_generate(request: Request) -> GenerateBody:
+    """Read and check the body. Raises Problem or pydantic's ValidationError."""
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media == "multipart/form-data":
         return await _read_multipart(request)
@@ -48,11 +59,11 @@ async def read_generate(request: Request) -> tuple[GenerateRequest, bytes]:
     )
 
 
-async def _read_multipart(request: Request) -> tuple[GenerateRequest, bytes]:
+async def _read_multipart(request: Request) -> GenerateBody:
     parser = _MemoryParser(
         request.headers,
         request.stream(),
-        max_files=1,
+        max_files=len(_FILES),
         max_fields=_MAX_FIELDS,
         max_part_size=_MAX_FIELD_BYTES,
     )
@@ -62,7 +73,8 @@ async def _read_multipart(request: Request) -> tuple[GenerateRequest, bytes]:
         raise _unreadable("multipart body", error.message) from None
     try:
         mask = await _mask_file(form)
-        return GenerateRequest.model_validate(_fields(form)), mask
+        instances = await _instances_file(form)
+        return GenerateBody(GenerateRequest.model_validate(_fields(form)), mask, instances)
     finally:
         await form.close()
 
@@ -80,15 +92,31 @@ async def _mask_file(form: FormData) -> bytes:
     return await mask.read()
 
 
+async def _instances_file(form: FormData) -> bytes | None:
+    """None if it was not sent; a web form sends a file that nobody chose as an empty one without a name."""
+    instances = form.get("instances")
+    if instances is None:
+        return None
+    if not isinstance(instances, UploadFile):
+        raise Problem(
+            422,
+            "invalid-value",
+            "A value does not fit",
+            "instances: it is text, not a file.",
+            "Send the instance map as a file: curl -F instances=@things.png …",
+        )
+    return await instances.read() if instances.filename or instances.size else None
+
+
 def _fields(form: FormData) -> dict[str, Any]:
     """The text fields; an empty one counts as not sent, as a web form sends it."""
     fields: dict[str, Any] = {}
+    files = [name for name, _ in form.multi_items() if name in _FILES]
     for name, value in form.multi_items():
-        if name == "mask" or value == "":
-            continue
-        if name in fields:
-            raise _unreadable("multipart body", f"The field {name!r} comes twice.")
-        fields[name] = value
+        if name in fields or files.count(name) > 1:
+            raise _unreadable("multipart body", f"The field {name[:_MAX_NAME]!r} comes twice.")
+        if name not in _FILES and value != "":
+            fields[name] = value
     _check_names(fields)
     if isinstance(fields.get("style"), str):
         fields["style"] = _style(fields["style"])
@@ -108,7 +136,7 @@ def _style(text: str) -> object:
         ) from None
 
 
-def _read_json(body: bytes) -> tuple[GenerateRequest, bytes]:
+def _read_json(body: bytes) -> GenerateBody:
     _check_size(body)
     try:
         fields = _JSON.validate_json(body)
@@ -117,11 +145,16 @@ def _read_json(body: bytes) -> tuple[GenerateRequest, bytes]:
     if isinstance(fields, dict):
         _check_names(cast("dict[str, Any]", fields))
     content = GenerateJson.model_validate(fields)
+    mask = _decoded("mask", content.mask)
+    instances = None if content.instances is None else _decoded("instance map", content.instances)
+    return GenerateBody(content, mask, instances)
+
+
+def _decoded(what: str, text: str) -> bytes:
     try:
-        mask = base64.b64decode(content.mask, validate=True)
+        return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise _unreadable("mask", "It is not base64.") from None
-    return content, mask
+        raise _unreadable(what, "It is not base64.") from None
 
 
 def _check_size(body: bytes) -> None:

@@ -1,7 +1,8 @@
 """Picture files in and out. What comes in is hostile: the header is judged before any pixel is decoded.
 
 A label map is read as ids, never as colours, wherever the file can hold ids: the values of 8-bit palette and
-greyscale pixels are class ids, whatever the palette shows. Only true-colour files go by colour.
+greyscale pixels are class ids, whatever the palette shows. Only true-colour files go by colour. An instance
+map is greyscale, of 16 bits or fewer, and every value stands for one thing.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from pathlib import PurePath
 from typing import Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 import simplejpeg
 from PIL import Image
 
 from models.labels import LabelSet
 from server.errors import Problem
-from server.maps import Map, Pixels, check_ids, ids_of_colours
+from server.maps import Ids, Instances, Map, Pixels, check_ids, ids_of_colours
 from server.protocol import PictureFormat
 
 MEDIA_TYPES: Final[dict[PictureFormat, str]] = {
@@ -38,6 +40,11 @@ _SAVE_AS: Final = (
     "Save the map as PNG: 8-bit palette or greyscale with class ids as values, or RGB in the label "
     "set's colours."
 )
+_SAVE_INSTANCES_AS: Final = (
+    "Save the instance map as a greyscale PNG of 16 or 8 bits, of the mask's size, with one value for all "
+    "pixels of one thing."
+)
+_NO_PNG_HEADER: Final = "The PNG does not begin with a whole header."
 _EXIF_ORIENTATION: Final = 0x0112
 
 
@@ -48,14 +55,25 @@ class Header:
     format: Literal["PNG", "WEBP"]
     width: int
     height: int
-    grey_bits: int = 8
-    """Bits per pixel of a greyscale PNG."""
+    bits: int = 8
+    """Bits per channel, or per palette entry."""
+    grey: bool = False
+    """One channel that is neither a palette nor followed by alpha."""
+    animated: bool = False
 
 
 def read_header(data: bytes) -> Header:
     """The header of a label-map file, PNG or lossless WebP. Raises Problem for anything else."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return _png_header(data)
+    if _is_png(data):
+        header = _png_header(data)
+        if header is None:
+            raise _broken(_NO_PNG_HEADER)
+        if header.bits == 16:
+            why = "Class ids have 8 bits, and this PNG has 16 a channel."
+            raise Problem(422, "sixteen-bit", "A 16-bit mask", why, _SAVE_AS)
+        if header.animated:
+            raise _animated()
+        return header
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return _webp_header(data)
     raise _not_a_map(_why_not(data))
@@ -83,19 +101,19 @@ def _animated() -> Problem:
     return Problem(422, "animated", "An animated mask", "The file holds more than one picture.", _SAVE_AS)
 
 
-def _png_header(data: bytes) -> Header:
+def _is_png(data: bytes) -> bool:
+    return data.startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def _png_header(data: bytes) -> Header | None:
+    """The IHDR of a PNG (PNG 1.2, 11.2.2), or None if the file does not begin with one."""
     try:
         length, kind, width, height, depth, colour = struct.unpack_from(">I4sIIBB", data, 8)
     except struct.error:
-        raise _broken("The PNG ends within its header.") from None
+        return None
     if kind != b"IHDR" or length != 13:
-        raise _broken("The PNG does not begin with its header.")
-    if depth == 16:
-        why = "Class ids have 8 bits, and this PNG has 16 a channel."
-        raise Problem(422, "sixteen-bit", "A 16-bit mask", why, _SAVE_AS)
-    if _is_animated_png(data):
-        raise _animated()
-    return Header("PNG", width, height, depth if colour == 0 else 8)
+        return None
+    return Header("PNG", width, height, depth, grey=colour == 0, animated=_is_animated_png(data))
 
 
 def _is_animated_png(data: bytes) -> bool:
@@ -157,6 +175,60 @@ def decode_map(data: bytes, labels: LabelSet, max_pixels: int) -> Map:
     return np.ascontiguousarray(_upright(ids, orientation))
 
 
+def decode_instances(data: bytes, shape: tuple[int, int]) -> Instances:
+    """An instance map as uint16 of the mask's shape (height, width).
+
+    Raises Problem that names what is wrong: no greyscale PNG, another size, animation, damage.
+    """
+    header = _instances_header(data, shape)
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if image.size != (header.width, header.height):
+                raise _broken_instances("Its header contradicts itself about the size.")
+            image.load()
+            values, orientation = np.asarray(image).astype(np.uint16), _orientation(image)
+    except Problem:
+        raise
+    except Exception as error:
+        raise _broken_instances(f"The PNG is damaged or cut short ({type(error).__name__}).") from error
+    instances = np.ascontiguousarray(_upright(values, orientation))
+    if instances.shape != shape:
+        raise _other_size(instances.shape[1], instances.shape[0], shape)
+    return instances
+
+
+def _instances_header(data: bytes, shape: tuple[int, int]) -> Header:
+    """The header of an instance map, judged before any pixel is decoded."""
+    if not _is_png(data):
+        raise _no_instances("It is not a PNG file.")
+    header = _png_header(data)
+    if header is None:
+        raise _broken_instances(_NO_PNG_HEADER)
+    if header.animated:
+        raise _no_instances("The file holds more than one picture.")
+    if not header.grey:
+        raise _no_instances("Its pixels are colours, a palette or partly transparent, not plain grey values.")
+    # An EXIF orientation, which stands after the pixels, may lay it on its side.
+    if (header.height, header.width) not in (shape, shape[::-1]):
+        raise _other_size(header.width, header.height, shape)
+    return header
+
+
+def _no_instances(why: str) -> Problem:
+    return Problem(422, "unsupported-instances", "Not an instance map", why, _SAVE_INSTANCES_AS)
+
+
+def _broken_instances(why: str) -> Problem:
+    return Problem(422, "broken-image", "The instance map cannot be decoded", why, _SAVE_INSTANCES_AS)
+
+
+def _other_size(width: int, height: int, shape: tuple[int, int]) -> Problem:
+    why = f"It has {width}×{height} pixels, and the mask {shape[1]}×{shape[0]}."
+    return Problem(
+        422, "instances-size", "The instance map has another size than the mask", why, _SAVE_INSTANCES_AS
+    )
+
+
 def _check_size(header: Header, max_pixels: int) -> None:
     width, height = header.width, header.height
     if width < 1 or height < 1:
@@ -202,7 +274,7 @@ def _pixels(image: Image.Image, header: Header) -> Pixels:
             return pixels.astype(np.uint8)
         case "L":
             # Pillow stretches 2- and 4-bit grey to 0…255; class ids must come back as they stand in the file.
-            return pixels // np.uint8(255 // (2**header.grey_bits - 1))
+            return pixels // np.uint8(255 // (2 ** (header.bits if header.grey else 8) - 1))
         case "LA":
             return _opaque(pixels)[:, :, 0]
         case "RGBA":
@@ -236,7 +308,7 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _upright(ids: Map, orientation: int) -> Map:
+def _upright(ids: npt.NDArray[Ids], orientation: int) -> npt.NDArray[Ids]:
     """Undo an EXIF orientation (Exif 2.32, tag 0x0112)."""
     if orientation in (5, 6, 7, 8):
         ids = ids.T

@@ -1,13 +1,14 @@
 """Label maps against a label set: which ids and colours belong, and the same map at another size.
 
-A map is uint8 (height, width), each value a class id. Nothing here knows files.
+A map is uint8 (height, width), each value a class id; an instance map is uint16 (height, width), one value
+for all pixels of one thing. Nothing here knows files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,10 @@ from models.labels import Label, LabelSet
 from server.errors import Problem
 
 Map = npt.NDArray[np.uint8]
+Instances = npt.NDArray[np.uint16]
 Pixels = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
+Ids = TypeVar("Ids", np.uint8, np.uint16)
 
 _NAMED_AT_MOST: Final = 5
 _PIECE: Final = 1 << 16
@@ -133,7 +136,7 @@ def _problem(code: str, thing: str, named: list[Unknown], count: int, labels: La
     )
 
 
-def resize_nearest(labels: Map, width: int, height: int) -> Map:
+def resize_nearest(labels: npt.NDArray[Ids], width: int, height: int) -> npt.NDArray[Ids]:
     """The map at another size: each new pixel takes the id at its centre; ids are never mixed."""
     if labels.shape == (height, width):
         return labels

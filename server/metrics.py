@@ -33,8 +33,8 @@ class Metrics:
         )
         self.render_seconds = Histogram(
             "scenebrush_render_seconds",
-            "Seconds on the device per picture.",
-            ["model", "source"],
+            "Seconds on the device until a picture was painted, with those painted together with it.",
+            ["model", "source", "quality"],
             buckets=_SECONDS,
             registry=self.registry,
         )

@@ -14,7 +14,7 @@ from server import protocol
 from server.codecs import encode_picture
 from server.errors import Problem, internal, problem_of
 from server.protocol import Ack, Close, MalformedError, Open, Ping, Style
-from server.rendering import PainterLostError, Rendered, RenderRequest
+from server.rendering import BatchKey, PainterLostError, Rendered, RenderRequest
 from server.scheduler import Turn
 from server.services import Services
 from server.session import Outcome, Session, error_message
@@ -97,13 +97,21 @@ class LivePainter:
 
     # What the device says (worker.Customer)
 
-    def take(self) -> RenderRequest | None:
-        return self._session.take()
+    @property
+    def batch_key(self) -> BatchKey | None:
+        return self._session.batch_key
+
+    @property
+    def live(self) -> bool:
+        return self._session.live
+
+    def take(self, *, exact: bool) -> RenderRequest | None:
+        return self._session.take(exact=exact)
 
     def rendered(self, request: RenderRequest, result: Rendered, turn: Turn) -> None:
         if not self._is_current(request):
             return  # another document has been opened: nobody would look at this frame
-        number = self._services.worker.number_frame(self)
+        number = self._services.worker.number_frame(self, exact=result.exact)
         self._outbox.put_nowait(lambda: self._send_frame(request, result, turn, number))
 
     def failed(self, request: RenderRequest, error: BaseException) -> None:
@@ -145,7 +153,9 @@ class LivePainter:
         )
         if self._leaving or not self._is_current(request):
             return
-        frame = self._session.frame(request, number, picture, waited=turn.waited, seconds=result.seconds)
+        frame = self._session.frame(
+            request, number, picture, exact=result.exact, waited=turn.waited, seconds=result.seconds
+        )
         services.metrics.frames.inc()
         services.worker.sent(self, number)
         await self._socket.send_bytes(frame)

@@ -20,6 +20,8 @@ MAX_STYLE_LENGTH: Final = 1024
 """Longest style code that a message may carry; the model's own length is checked when it is known."""
 
 PictureFormat = Literal["jpeg", "webp", "png"]
+Quality = Literal["exact", "live"]
+"""Exact pictures only, or previews too while the hand moves."""
 Map = npt.NDArray[np.uint8]
 U32_MAX: Final = 2**32 - 1
 U16_MAX: Final = 2**16 - 1
@@ -70,6 +72,7 @@ class Open(_Message):
     seed: U32
     style: StyleCode | None = None
     format: PictureFormat = "jpeg"
+    quality: Quality = "live"
 
 
 class Style(_Message):

@@ -6,14 +6,26 @@ A RenderRequest holds everything that a picture depends on. Renderer runs in the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 
 from engine import Library, Painter
-from server.maps import Map
+from server.maps import Instances, Map, Pixels
+from server.protocol import Quality
+
+log = structlog.get_logger(__name__)
+
+BatchKey = tuple[str, int, int]
+
+
+def batch_key(model: str, stride: int, width: int, height: int) -> BatchKey:
+    """Pictures of one model that fill the same grid inside the network can be painted together."""
+    return model, -(-width // stride), -(-height // stride)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +60,20 @@ class RenderRequest:
     """Begin with a new painter: the changes are the whole map."""
     document: Document | None = None
     revision: int = 0
+    quality: Quality = "exact"
+    instances: Instances | None = None
+    """Which thing each pixel belongs to, uint16 (height, width), for models that read it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A picture, uint8 RGB (height, width, 3), its style code, and the seconds it took."""
+    """A picture, uint8 RGB (height, width, 3), its style code, the seconds that it and those painted together
+    with it took, and whether it is the whole picture rather than a preview."""
 
     picture: npt.NDArray[np.uint8]
     style: tuple[float, ...]
     seconds: float
+    exact: bool = True
 
 
 class PainterLostError(RuntimeError):
@@ -72,6 +89,13 @@ class _Kept:
     style: tuple[int, tuple[float, ...] | None] | None = None
 
 
+class _Painted(NamedTuple):
+    """A painter and the picture that it has just painted."""
+
+    painter: Painter
+    picture: Pixels
+
+
 class Renderer:
     """Owns the painters of the live documents. Not thread-safe."""
 
@@ -81,18 +105,51 @@ class Renderer:
         self._kept: dict[str, _Kept] = {}
 
     def render(self, request: RenderRequest) -> Rendered:
-        """Paint the request. Raises EngineError for what the engine refuses."""
+        """Paint one request. Raises EngineError for what the engine refuses, PainterLostError."""
+        (result,) = self.render_many([request])
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def render_many(self, requests: Sequence[RenderRequest]) -> list[Rendered | Exception]:
+        """Paint requests of one quality together. What fails is its own request's error and nobody else's."""
         started = self._clock()
-        kept = self._painter(request)
+        painters = [self._prepared(request) for request in requests]
+        painted = iter(
+            self._paint([one for one in painters if not isinstance(one, Exception)], requests[0].quality)
+        )
+        results = [one if isinstance(one, Exception) else next(painted) for one in painters]
+        seconds = self._clock() - started
+        return [self._result(*pair, seconds) for pair in zip(requests, results, strict=True)]
+
+    def _prepared(self, request: RenderRequest) -> Painter | Exception:
         try:
+            kept = self._painter(request)
             _set_up(kept, request)
-            picture = kept.painter.render()
-        except BaseException:
-            # Some of the changes may be in and others not: begin anew rather than guess.
-            if request.document is not None:
-                self.forget(request.document.painter)
-            raise
-        return Rendered(picture, tuple(kept.painter.style), self._clock() - started)
+        except Exception as error:
+            return error
+        return kept.painter
+
+    def _paint(self, painters: Sequence[Painter], quality: Quality) -> list[_Painted | Exception]:
+        """One result for each painter: painted together, or one by one if that fails."""
+        if len(painters) > 1:
+            try:
+                pictures = self._library.render_many(painters, quality)
+                return [_Painted(*pair) for pair in zip(painters, pictures, strict=True)]
+            except Exception as error:
+                log.warning("a batch failed; painting one by one", pictures=len(painters), exc_info=error)
+        return [_alone(painter, quality) for painter in painters]
+
+    def _result(
+        self, request: RenderRequest, painted: _Painted | Exception, seconds: float
+    ) -> Rendered | Exception:
+        if isinstance(painted, _Painted):
+            painter = painted.painter
+            return Rendered(painted.picture, tuple(painter.style), seconds, painter.exact)
+        # Some of the changes may be in and others not: begin anew rather than guess.
+        if request.document is not None:
+            self.forget(request.document.painter)
+        return painted
 
     def forget(self, painter: str) -> None:
         """Drop a live document's painter and what it keeps on the device."""
@@ -117,6 +174,13 @@ class Renderer:
         return kept
 
 
+def _alone(painter: Painter, quality: Quality) -> _Painted | Exception:
+    try:
+        return _Painted(painter, painter.render(quality))
+    except Exception as error:
+        return error
+
+
 def _set_up(kept: _Kept, request: RenderRequest) -> None:
     painter = kept.painter
     for patch in request.changes:
@@ -124,6 +188,8 @@ def _set_up(kept: _Kept, request: RenderRequest) -> None:
             painter.set_map(patch.labels)
         else:
             painter.apply(patch.x, patch.y, patch.labels)
+    if request.instances is not None:
+        painter.set_instances(request.instances)
     if kept.style != (request.seed, request.style):
         painter.set_style(request.seed)  # the seed's style code and its noise field
         if request.style is not None:

@@ -6,13 +6,18 @@ import secrets
 
 from engine import MAX_SEED
 from server.limits import Limits
-from server.maps import Map, resize_nearest
+from server.maps import Instances, Map, resize_nearest
 from server.rendering import Patch, RenderRequest
 from server.schemas import GenerateRequest
 
 
-def render_request(model: str, fields: GenerateRequest, labels: Map, limits: Limits) -> RenderRequest:
-    """Paint this map, at the size asked for, with the seed asked for or a random one. Raises Problem."""
+def render_request(
+    model: str, fields: GenerateRequest, labels: Map, limits: Limits, instances: Instances | None = None
+) -> RenderRequest:
+    """Paint this map, at the size asked for, with the seed asked for or a random one. Raises Problem.
+
+    `instances`, uint16 of the map's shape, is resized with it.
+    """
     width, height = _size(fields, labels)
     limits.check(width, height)
     return RenderRequest(
@@ -22,6 +27,7 @@ def render_request(model: str, fields: GenerateRequest, labels: Map, limits: Lim
         seed=fields.seed if fields.seed is not None else secrets.randbelow(MAX_SEED + 1),
         style=None if fields.style is None else tuple(fields.style),
         changes=(Patch(0, 0, resize_nearest(labels, width, height)),),
+        instances=None if instances is None else resize_nearest(instances, width, height),
     )
 
 

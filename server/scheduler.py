@@ -3,21 +3,28 @@
 Two kinds of customers share one device:
 
 - a *painter* has a mailbox of one slot, where the newest revision wins, and at most two frames that its page
-  has not yet acknowledged, which it can do only once they are on their way;
+  has not yet acknowledged, which it can do only once they are on their way. While its hand moves, its frames
+  may be previews; once the hand has rested, it is owed an exact one of the newest revision;
 - *requests* (REST) are a bounded number while their bodies are read; then they take one of fewer places and
   wait in one queue, first come, first served. So slow uploads keep nobody from the device.
 
 Turns go round robin over the painters and the queue, the whole queue counting as one painter: neither many
-requests nor many painters can starve the other kind. One turn runs at a time.
+requests nor many painters can starve the other kind. The device is used by one turn at a time, or by one
+*batch*: work of one kind that waits together shares one use. Who is next decides of which kind, the others
+join in the order of the round, and nobody who is left out waits for more than that one use.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_UNACKNOWLEDGED: Final = 2
+REST_SECONDS: Final = 0.12
+"""A hand that has changed nothing for so long rests. Longer than between two moves of a slow stroke, and
+short enough to wait for."""
 _REQUESTS: Final = ""  # the queue's seat in the round; painters' keys are never empty
 _FIRST_GUESS: Final = 1.0  # seconds a turn takes, before one was measured
 _SMOOTHING: Final = 0.2
@@ -33,39 +40,81 @@ class QueueFullError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One use of the device. `painter` is the painter's key, or None for the request `request`."""
+    """A picture to paint. `painter` is the painter's key, or None for the request `request`."""
 
     painter: str | None
     request: str | None
     waited: float
-    """Seconds since the request was queued, or since the painter's slot was filled."""
+    """Seconds since the request was queued, the painter's slot was filled, or its exact picture was due."""
+    exact: bool = True
+    """The whole picture; otherwise a preview will do."""
+
+
+class _Work(NamedTuple):
+    """What a seat waits with."""
+
+    key: Hashable | None
+    exact: bool
+
+    def joins(self, other: _Work) -> bool:
+        """Whether the two can be painted together."""
+        return self.key is not None and self == other
 
 
 @dataclass(slots=True)
 class _Mailbox:
     filled_at: float | None = None
+    changed_at: float = 0.0
+    key: Hashable | None = None
+    live: bool = True
+    owed: bool = False
+    """The newest frame was a preview, and no exact one has been begun since."""
     numbered: int = 0
     sent: int = 0
     acknowledged: int = 0
 
     @property
-    def ready(self) -> bool:
-        return self.filled_at is not None and self.numbered - self.acknowledged < MAX_UNACKNOWLEDGED
+    def open(self) -> bool:
+        return self.numbered - self.acknowledged < MAX_UNACKNOWLEDGED
+
+    def work(self, now: float, rest: float) -> _Work | None:
+        """What would be painted now, if anything. After a rest the exact picture comes at once."""
+        rested = now >= self.changed_at + rest
+        if not self.open or (self.filled_at is None and not (self.owed and rested)):
+            return None
+        return _Work(self.key, rested or not self.live)
+
+
+class _Queued(NamedTuple):
+    """A request in the queue."""
+
+    request: str
+    since: float
+    key: Hashable | None
 
 
 class Scheduler:
-    """The policy's state. Every time is in seconds of one monotonic clock."""
+    """The policy's state. Every time is in seconds of one monotonic clock.
 
-    def __init__(self, places: int, uploads: int) -> None:
+    Args:
+        places: requests that may wait for the device.
+        uploads: requests whose bodies may be read at once.
+        batch: most pictures in one use of the device.
+        rest: seconds without a change after which a painter is owed an exact picture.
+    """
+
+    def __init__(self, places: int, uploads: int, *, batch: int = 1, rest: float = REST_SECONDS) -> None:
         self._places = places
         self._max_uploads = uploads
+        self._batch = batch
+        self._rest = rest
         self._uploads = 0
         self._admitted: set[str] = set()
-        self._queue: deque[tuple[str, float]] = deque()
+        self._queue: deque[_Queued] = deque()
         self._painters: dict[str, _Mailbox] = {}
         # Seats in the order of their last turn, the longest unserved first.
         self._round: OrderedDict[str, None] = OrderedDict({_REQUESTS: None})
-        self._running: tuple[Turn, float] | None = None
+        self._running: tuple[int, float] | None = None
         self._turn_seconds = _FIRST_GUESS
 
     # Painters
@@ -79,16 +128,22 @@ class Scheduler:
         self._painters.pop(painter, None)
         self._round.pop(painter, None)
 
-    def offer(self, painter: str, now: float) -> None:
-        """The painter has a newer revision. A full slot keeps its time: waiting is not reset."""
+    def offer(self, painter: str, now: float, *, key: Hashable | None = None, live: bool = True) -> None:
+        """The painter has a newer revision. A full slot keeps its time: waiting is not reset.
+
+        Pictures of equal `key` can be painted together; None goes alone. `live`: previews will do meanwhile.
+        """
         mailbox = self._painters[painter]
         if mailbox.filled_at is None:
             mailbox.filled_at = now
+        mailbox.changed_at, mailbox.key, mailbox.live = now, key, live
 
-    def number_frame(self, painter: str) -> int:
-        """The next frame's number, from 1; the frame counts as unacknowledged from now on."""
+    def number_frame(self, painter: str, *, exact: bool = True) -> int:
+        """The next frame's number, from 1; the frame counts as unacknowledged from now on. After one that
+        is not exact, an exact one is owed."""
         mailbox = self._painters[painter]
         mailbox.numbered += 1
+        mailbox.owed = not exact
         return mailbox.numbered
 
     def sent(self, painter: str, frame: int) -> None:
@@ -103,9 +158,10 @@ class Scheduler:
         mailbox.acknowledged = max(mailbox.acknowledged, frame)
         return True
 
-    def forgive(self, painter: str) -> None:
-        """Count every frame so far as acknowledged: they showed a document that is gone."""
+    def start_over(self, painter: str) -> None:
+        """The painter's document is over: nothing of it waits, and its frames need no acknowledgement."""
         mailbox = self._painters[painter]
+        mailbox.filled_at, mailbox.owed = None, False
         mailbox.acknowledged = mailbox.numbered
 
     # Requests
@@ -130,39 +186,56 @@ class Scheduler:
         if len(self._admitted) >= self._places:
             raise QueueFullError(self.retry_after())
 
-    def enqueue(self, request: str, now: float) -> None:
-        """An admitted request waits for the device from now on."""
-        self._queue.append((request, now))
+    def enqueue(self, request: str, now: float, *, key: Hashable | None = None) -> None:
+        """An admitted request waits for the device from now on; `key` as for `offer`."""
+        self._queue.append(_Queued(request, now, key))
 
     def release(self, request: str) -> None:
         """Give the place back; a request that still waits leaves the queue."""
         self._admitted.discard(request)
-        self._queue = deque(entry for entry in self._queue if entry[0] != request)
+        self._queue = deque(entry for entry in self._queue if entry.request != request)
 
     # The device
 
-    def next(self, now: float) -> Turn | None:
-        """Start the next turn, or None when the device is busy or nobody waits."""
+    def next(self, now: float) -> tuple[Turn, ...]:
+        """Begin to use the device: the turns to take together; none when it is busy or nobody waits."""
         if self._running is not None:
-            return None
-        seat = next((seat for seat in self._round if self._is_ready(seat)), None)
-        if seat is None:
-            return None
-        self._round.move_to_end(seat)
-        turn = self._take(seat, now)
-        self._running = (turn, now)
-        return turn
+            return ()
+        turns: list[Turn] = []
+        shared: _Work | None = None
+        # The queue has one seat in the round; the room that all seats leave is its as well.
+        for seat in (*self._round, *[_REQUESTS] * len(self._queue)):
+            work = self._work(seat, now)
+            if work is None or (shared is not None and not work.joins(shared)):
+                continue
+            shared = shared or work
+            turns.append(self._take(seat, work, now))
+            self._round.move_to_end(seat)
+            if len(turns) == self._batch:
+                break
+        if turns:
+            self._running = (len(turns), now)
+        return tuple(turns)
+
+    def wake_at(self, now: float) -> float | None:
+        """When somebody's rest is over, if nothing else happens before; None if nobody rests."""
+        rests = [
+            mailbox.changed_at + self._rest
+            for mailbox in self._painters.values()
+            if mailbox.owed and mailbox.open and mailbox.filled_at is None
+        ]
+        return max(now, min(rests)) if rests and self._running is None else None
 
     def finish(self, now: float) -> None:
-        """The running turn is over."""
+        """The device is free again."""
         if self._running is None:
             raise RuntimeError("no turn is running")
-        _, started = self._running
+        turns, started = self._running
         self._running = None
-        self._turn_seconds += _SMOOTHING * ((now - started) - self._turn_seconds)
+        self._turn_seconds += _SMOOTHING * ((now - started) / turns - self._turn_seconds)
 
     def skip(self) -> None:
-        """The running turn came to nothing; it does not count as a measure of turns."""
+        """The turns that run came to nothing; they do not count as a measure of turns."""
         self._running = None
 
     def retry_after(self) -> float:
@@ -183,14 +256,17 @@ class Scheduler:
         """No turn runs and no request is under way; painters may be there."""
         return self._running is None and not self._admitted
 
-    def _is_ready(self, seat: str) -> bool:
-        return bool(self._queue) if seat == _REQUESTS else self._painters[seat].ready
+    def _work(self, seat: str, now: float) -> _Work | None:
+        if seat != _REQUESTS:
+            return self._painters[seat].work(now, self._rest)
+        return _Work(self._queue[0].key, exact=True) if self._queue else None
 
-    def _take(self, seat: str, now: float) -> Turn:
+    def _take(self, seat: str, work: _Work, now: float) -> Turn:
         if seat == _REQUESTS:
-            request, since = self._queue.popleft()
-            return Turn(None, request, now - since)
+            queued = self._queue.popleft()
+            return Turn(None, queued.request, now - queued.since)
         mailbox = self._painters[seat]
-        since = mailbox.filled_at if mailbox.filled_at is not None else now
+        since = mailbox.filled_at if mailbox.filled_at is not None else mailbox.changed_at + self._rest
         mailbox.filled_at = None
-        return Turn(seat, None, now - since)
+        mailbox.owed = mailbox.owed and not work.exact
+        return Turn(seat, None, now - since, work.exact)

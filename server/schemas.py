@@ -15,6 +15,12 @@ from server.protocol import MAX_STYLE_LENGTH, PictureFormat
 StyleValue = Annotated[float, Field(ge=-MAX_STYLE, le=MAX_STYLE, allow_inf_nan=False)]
 
 
+INSTANCES = (
+    "The instance map, for models that read one (instance_edges in /models): a greyscale PNG of 16 or 8 bits "
+    "and of the mask's size, whose values tell one thing from another. Unset: each class is one thing."
+)
+
+
 def _lower(value: object) -> object:
     return "jpeg" if value == "jpg" else value
 
@@ -56,9 +62,10 @@ class GenerateRequest(BaseModel):
 
 
 class GenerateJson(GenerateRequest):
-    """The same with the mask in base64."""
+    """The same with the files in base64."""
 
     mask: str = Field(description="The label map file (PNG or lossless WebP) in base64.")
+    instances: str | SkipJsonSchema[None] = Field(None, description=f"{INSTANCES} The file in base64.")
 
 
 class Generated(BaseModel):
@@ -110,7 +117,8 @@ class ModelInfo(BaseModel):
     parameters: int = Field(description="Numbers that the model learned.")
     stride: int = Field(description="Sides are a multiple of this inside the network; others are padded.")
     native_size: int = Field(description="The side it was trained at, in pixels.")
-    style_dim: int = Field(description="Numbers in a style code.")
+    style_dim: int = Field(description="Numbers in a style code; 0 if the model takes none.")
+    instance_edges: bool = Field(description="Whether it reads an instance map: the edges between things.")
     max_side: int
     max_pixels: int
     label_set: LabelSetInfo

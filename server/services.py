@@ -13,6 +13,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from engine import Library
+from models.spec import ModelSpec
 from server.limits import Limits
 from server.metrics import Metrics
 from server.resources import Page
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _BACK_SOON: Final = 2.0  # seconds until a page should come back
 _BACK_MUCH_LATER: Final = 60.0
+_GPU_BATCH: Final = 8
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -75,7 +77,24 @@ def open_library(settings: Settings) -> Library:
         threads=settings.threads,
         extra_directory=settings.models_dir,
         default=settings.default_model,
+        cache_mb=settings.cache_mb,
+        session_mb=settings.session_mb,
     )
+
+
+def reads_instances(spec: ModelSpec) -> bool:
+    """Whether the model reads the edges between things, and so takes an instance map."""
+    return bool(spec.options.get("instance_edges", False))
+
+
+def on_cpu(library: Library) -> bool:
+    """Whether the models run on a CPU, where a picture has the same bytes alone and in company."""
+    return library.device_name.upper().startswith("CPU")
+
+
+def batch_size(settings: Settings, library: Library) -> int:
+    """Most pictures to paint together: as set, else what suits the device."""
+    return settings.batch or (1 if on_cpu(library) else _GPU_BATCH)
 
 
 def services(connection: HTTPConnection) -> Services:

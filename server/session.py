@@ -18,8 +18,8 @@ from server import protocol
 from server.errors import Problem, problem_of
 from server.limits import Limits
 from server.maps import Map, check_ids
-from server.protocol import LabelsHeader, Open, PictureFormat, Style
-from server.rendering import Document, Patch, RenderRequest
+from server.protocol import LabelsHeader, Open, PictureFormat, Quality, Style
+from server.rendering import BatchKey, Document, Patch, RenderRequest, batch_key
 
 
 class Spec(Protocol):
@@ -29,6 +29,8 @@ class Spec(Protocol):
     def id(self) -> str: ...
     @property
     def labels(self) -> LabelSet: ...
+    @property
+    def stride(self) -> int: ...
     @property
     def style_dim(self) -> int: ...
 
@@ -61,6 +63,7 @@ class _Canvas:
         self.height = message.height
         self.spec = spec
         self.format: PictureFormat = message.format
+        self.quality: Quality = message.quality
         self.seed = message.seed
         self.style = _code(message.style)
         self.labels: Map = np.zeros((message.height, message.width), np.uint8)
@@ -169,7 +172,20 @@ class Session:
 
     # What the device asks
 
-    def take(self) -> RenderRequest | None:
+    @property
+    def batch_key(self) -> BatchKey | None:
+        """What the document can be painted together with; None while nothing is open."""
+        canvas = self._canvas
+        if canvas is None:
+            return None
+        return batch_key(canvas.spec.id, canvas.spec.stride, canvas.width, canvas.height)
+
+    @property
+    def live(self) -> bool:
+        """Whether the client takes previews."""
+        return self._canvas is not None and self._canvas.quality == "live"
+
+    def take(self, *, exact: bool = True) -> RenderRequest | None:
         """The newest revision as a render request, or None if there is none to render (any more)."""
         canvas = self._canvas
         if canvas is None or canvas.revision is None:
@@ -186,6 +202,7 @@ class Session:
             fresh=fresh,
             document=Document(self.key, canvas.epoch),
             revision=canvas.revision,
+            quality="exact" if exact else canvas.quality,
         )
 
     def lost(self, epoch: int) -> None:
@@ -194,7 +211,14 @@ class Session:
             self._canvas.fresh = True
 
     def frame(
-        self, request: RenderRequest, number: int, picture: bytes, *, waited: float, seconds: float
+        self,
+        request: RenderRequest,
+        number: int,
+        picture: bytes,
+        *,
+        exact: bool,
+        waited: float,
+        seconds: float,
     ) -> bytes:
         """The message for a rendered request, as things stand now."""
         canvas = self._canvas
@@ -203,7 +227,7 @@ class Session:
         return protocol.encode_frame(
             protocol.Frame(
                 format=canvas.format,
-                exact=True,
+                exact=exact,
                 newest=request.revision == canvas.revision,
                 epoch=canvas.epoch,
                 revision=request.revision,

@@ -64,6 +64,23 @@ class Settings(BaseSettings):
         le=1024,
         description="CPU threads of the network. Unset: as many as there are cores.",
     )
+    cache_mb: int = Field(
+        default=512,
+        ge=0,
+        description="Most MiB of modulation tables kept between pictures, over all models and painters.",
+    )
+    session_mb: int = Field(
+        default=64,
+        ge=0,
+        description="Most MiB that one live painter keeps between pictures, for previews.",
+    )
+    batch: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Most pictures painted together when several painters wait. Unset: 8 on a GPU; 1 on a "
+        "CPU, where painting together saves nothing and makes everyone wait.",
+    )
 
     # What it accepts
     max_side: int = Field(

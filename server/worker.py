@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from typing import Protocol
 
 from engine import Library
 from server.errors import Problem
-from server.rendering import Rendered, Renderer, RenderRequest
+from server.rendering import BatchKey, Rendered, Renderer, RenderRequest, batch_key
 from server.scheduler import QueueFullError, Scheduler, Turn
 
 
@@ -27,7 +27,17 @@ class Customer(Protocol):
     @property
     def key(self) -> str: ...
 
-    def take(self) -> RenderRequest | None:
+    @property
+    def batch_key(self) -> BatchKey | None:
+        """What its picture can be painted together with (rendering.batch_key); None while nothing is open."""
+        ...
+
+    @property
+    def live(self) -> bool:
+        """Whether previews will do while its hand moves."""
+        ...
+
+    def take(self, *, exact: bool) -> RenderRequest | None:
         """The newest revision, or None if there is nothing to render after all."""
 
     def rendered(self, request: RenderRequest, result: Rendered, turn: Turn) -> None:
@@ -38,6 +48,8 @@ class Customer(Protocol):
 
 
 Observer = Callable[[RenderRequest, Rendered, Turn], None]
+Job = tuple[Turn, RenderRequest]
+Result = Rendered | BaseException
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,17 @@ class _Waiting:
 
 
 class DeviceWorker:
-    """Runs render requests in one thread, in the scheduler's order. Use within one event loop."""
+    """Runs render requests in one thread, in the scheduler's order. Use within one event loop.
+
+    Args:
+        library: where painters come from.
+        places, uploads, batch: see Scheduler.
+        batch_requests: whether requests are painted together too; only where that makes no difference to
+            their bytes.
+        max_painters: live painters that may be there at once.
+        observe: is told of every picture.
+        clock: seconds.
+    """
 
     def __init__(
         self,
@@ -63,10 +85,13 @@ class DeviceWorker:
         places: int,
         uploads: int,
         max_painters: int,
+        batch: int = 1,
+        batch_requests: bool = False,
         observe: Observer | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.scheduler = Scheduler(places, uploads)
+        self.scheduler = Scheduler(places, uploads, batch=batch)
+        self._batch_requests = batch_requests
         self._library = library
         self._renderer = Renderer(library, clock)
         self._max_painters = max_painters
@@ -76,6 +101,7 @@ class DeviceWorker:
         self._numbers = itertools.count(1)
         self._requests: dict[str, _Waiting] = {}
         self._customers: dict[str, Customer] = {}
+        self._alarm: asyncio.TimerHandle | None = None
         self.ready = False
         self.draining = False
         self.broken = False
@@ -96,6 +122,7 @@ class DeviceWorker:
     async def stop(self) -> None:
         """Finish what runs and end the thread; what still waits is refused."""
         self.ready = False
+        self._set_alarm()
         self._refuse_waiting(going_away)
         await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
 
@@ -148,12 +175,18 @@ class DeviceWorker:
             raise out_of_order()  # while the request's body was read
         waiting = _Waiting(request, asyncio.get_running_loop().create_future())
         self._requests[place.key] = waiting
-        self.scheduler.enqueue(place.key, self._clock())
+        self.scheduler.enqueue(place.key, self._clock(), key=self._key_of(request))
         try:
             self._pump()
             return await waiting.result
         finally:
             del self._requests[place.key]
+
+    def _key_of(self, request: RenderRequest) -> BatchKey | None:
+        if not self._batch_requests:
+            return None
+        stride = self._library.spec(request.model).stride
+        return batch_key(request.model, stride, request.width, request.height)
 
     # Painters
 
@@ -179,13 +212,14 @@ class DeviceWorker:
         self._forget(customer)
 
     def start_over(self, customer: Customer) -> None:
-        """The painter's document is over: drop its painter, and forgive the frames not acknowledged."""
-        self.scheduler.forgive(customer.key)
+        """The painter's document is over: drop its painter, its turn, and the frames not acknowledged."""
+        self.scheduler.start_over(customer.key)
         self._forget(customer)
 
-    def number_frame(self, customer: Customer) -> int:
-        """The number of the frame that was painted; it is unacknowledged from now on."""
-        return self.scheduler.number_frame(customer.key)
+    def number_frame(self, customer: Customer, *, exact: bool) -> int:
+        """The number of the frame that was painted; it is unacknowledged from now on. If it is not exact, one
+        that is will follow."""
+        return self.scheduler.number_frame(customer.key, exact=exact)
 
     def sent(self, customer: Customer, frame: int) -> None:
         """The frame is on its way, so that it can be acknowledged."""
@@ -196,7 +230,7 @@ class DeviceWorker:
 
     def offer(self, customer: Customer) -> None:
         """The painter has a newer revision."""
-        self.scheduler.offer(customer.key, self._clock())
+        self.scheduler.offer(customer.key, self._clock(), key=customer.batch_key, live=customer.live)
         self._pump()
 
     def acknowledge(self, customer: Customer, frame: int) -> bool:
@@ -219,55 +253,70 @@ class DeviceWorker:
     # The device
 
     def _pump(self) -> None:
-        """Start the next turn if the device is free."""
-        while self.ready and (turn := self.scheduler.next(self._clock())) is not None:
-            request = self._request_of(turn)
-            if request is None:
+        """Use the device if it is free and somebody waits for it."""
+        while self.ready and (turns := self.scheduler.next(self._clock())):
+            jobs = [(turn, request) for turn in turns if (request := self._request_of(turn)) is not None]
+            if jobs:
+                self._submit(jobs)
+            else:
                 self.scheduler.skip()
-                continue
-            loop = asyncio.get_running_loop()
-            report = partial(self._finished, turn, request)
-            done = self._thread.submit(self._renderer.render, request)
-            done.add_done_callback(partial(loop.call_soon_threadsafe, report))
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        """Come back when a painter that now rests has rested."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        now = self._clock()
+        if self.ready and (due := self.scheduler.wake_at(now)) is not None:
+            self._alarm = asyncio.get_running_loop().call_later(due - now, self._pump)
+
+    def _submit(self, jobs: Sequence[Job]) -> None:
+        loop = asyncio.get_running_loop()
+        done = self._thread.submit(self._renderer.render_many, [request for _, request in jobs])
+        done.add_done_callback(partial(loop.call_soon_threadsafe, partial(self._finished, jobs)))
 
     def _request_of(self, turn: Turn) -> RenderRequest | None:
         if turn.painter is not None:
-            return self._customers[turn.painter].take()
+            return self._customers[turn.painter].take(exact=turn.exact)
         waiting = self._requests.get(turn.request or "")
         return waiting.request if waiting is not None else None
 
-    def _finished(self, turn: Turn, request: RenderRequest, done: Future[Rendered]) -> None:
+    def _finished(self, jobs: Sequence[Job], done: Future[list[Rendered | Exception]]) -> None:
         self.scheduler.finish(self._clock())
         if done.cancelled():
             return
         error = done.exception()
-        if error is None and self._observe is not None:
-            self._observe(request, done.result(), turn)
-        if turn.painter is not None:
-            self._tell_customer(turn, request, done)
-        else:
-            self._tell_caller(turn, done)
+        results: Sequence[Result] = done.result() if error is None else [error] * len(jobs)
+        for (turn, request), result in zip(jobs, results, strict=True):
+            self._tell(turn, request, result)
         self._pump()
 
-    def _tell_customer(self, turn: Turn, request: RenderRequest, done: Future[Rendered]) -> None:
+    def _tell(self, turn: Turn, request: RenderRequest, result: Result) -> None:
+        if self._observe is not None and isinstance(result, Rendered):
+            self._observe(request, result, turn)
+        if turn.painter is not None:
+            self._tell_customer(turn, request, result)
+        else:
+            self._tell_caller(turn, result)
+
+    def _tell_customer(self, turn: Turn, request: RenderRequest, result: Result) -> None:
         customer = self._customers.get(turn.painter or "")
         if customer is None:
             return  # it left while its picture was painted
-        error = done.exception()
-        if error is None:
-            customer.rendered(request, done.result(), turn)
+        if isinstance(result, Rendered):
+            customer.rendered(request, result, turn)
         else:
-            customer.failed(request, error)
+            customer.failed(request, result)
 
-    def _tell_caller(self, turn: Turn, done: Future[Rendered]) -> None:
+    def _tell_caller(self, turn: Turn, result: Result) -> None:
         waiting = self._requests.get(turn.request or "")
         if waiting is None or waiting.result.done():
             return  # it gave up while its picture was painted
-        error = done.exception()
-        if error is None:
-            waiting.result.set_result((done.result(), turn.waited))
+        if isinstance(result, Rendered):
+            waiting.result.set_result((result, turn.waited))
         else:
-            waiting.result.set_exception(error)
+            waiting.result.set_exception(result)
 
 
 def busy(retry_after: float) -> Problem:

@@ -11,14 +11,15 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from server.bodies import read_generate
-from server.codecs import MEDIA_TYPES, decode_map, encode_picture
-from server.errors import CLIENT_CLOSED_REQUEST
+from models.spec import ModelSpec
+from server.bodies import GenerateBody, read_generate
+from server.codecs import MEDIA_TYPES, decode_instances, decode_map, encode_picture
+from server.errors import CLIENT_CLOSED_REQUEST, Problem
 from server.negotiation import Answer, choose_answer
 from server.rendering import Rendered, RenderRequest
 from server.requests import render_request
-from server.schemas import Generated, GenerateJson, GenerateRequest, problem_responses
-from server.services import Services, ServicesOf
+from server.schemas import INSTANCES, Generated, GenerateJson, GenerateRequest, problem_responses
+from server.services import Services, ServicesOf, reads_instances
 from server.worker import Place
 
 T = TypeVar("T")
@@ -29,7 +30,8 @@ def _request_body() -> dict[str, Any]:
     json_schema = GenerateJson.model_json_schema()
     form_schema = GenerateRequest.model_json_schema()
     mask = {"type": "string", "format": "binary", "description": "The label map: PNG or lossless WebP."}
-    form_schema["properties"] = {"mask": mask, **form_schema["properties"]}
+    instances = {"type": "string", "format": "binary", "description": INSTANCES}
+    form_schema["properties"] = {"mask": mask, "instances": instances, **form_schema["properties"]}
     form_schema["required"] = ["mask"]
     content = {
         "multipart/form-data": {"schema": form_schema},
@@ -64,21 +66,18 @@ async def generate(request: Request, services: ServicesOf) -> Response:
     set's colours. Equal map, seed, style and model give the same picture.
     """
     with services.worker.upload():
-        fields, mask = await read_generate(request)
+        body = await read_generate(request)
     with services.worker.place() as place:
-        answer = choose_answer(fields.format, request.headers.get("accept", ""))
-        work = _paint(services, place, fields, mask, answer)
+        answer = choose_answer(body.fields.format, request.headers.get("accept", ""))
+        work = _paint(services, place, body, answer)
         response = await _unless_gone(request, work)
     return response if response is not None else Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-async def _paint(
-    services: Services, place: Place, fields: GenerateRequest, mask: bytes, answer: Answer
-) -> Response:
-    started = time.perf_counter()
+async def _paint(services: Services, place: Place, body: GenerateBody, answer: Answer) -> Response:
+    started, fields = time.perf_counter(), body.fields
     spec = services.library.spec(fields.model)
-    labels = await services.in_codec_pool(decode_map, mask, spec.labels, services.settings.max_map_pixels)
-    request = render_request(spec.id, fields, labels, services.limits)
+    request = await services.in_codec_pool(_request, services, spec, body)
     decoded = time.perf_counter()
     rendered, waited = await services.worker.render(place, request)
     encoding = time.perf_counter()
@@ -96,6 +95,27 @@ async def _paint(
     response.headers["Server-Timing"] = ", ".join(f"{k};dur={v * 1000:.1f}" for k, v in steps.items())
     response.headers["Vary"] = "Accept"
     return response
+
+
+def _request(services: Services, spec: ModelSpec, body: GenerateBody) -> RenderRequest:
+    """Decode the files. Raises Problem."""
+    labels = decode_map(body.mask, spec.labels, services.settings.max_map_pixels)
+    instances = None
+    if body.instances is not None:
+        if not reads_instances(spec):
+            raise _reads_no_instances(spec)
+        instances = decode_instances(body.instances, labels.shape)
+    return render_request(spec.id, body.fields, labels, services.limits, instances)
+
+
+def _reads_no_instances(spec: ModelSpec) -> Problem:
+    return Problem(
+        422,
+        "no-instance-edges",
+        "The model reads no instance map",
+        f"Model {spec.id!r} does not look at which thing a pixel belongs to.",
+        "Leave the field instances out, or name a model whose instance_edges in /models is true.",
+    )
 
 
 def _respond(request: RenderRequest, rendered: Rendered, picture: bytes, answer: Answer) -> Response:

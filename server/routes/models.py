@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from models.labels import LabelSet, meanings
 from models.spec import ModelSpec
 from server.schemas import LabelInfo, LabelSetInfo, ModelInfo, ModelList, problem_responses
-from server.services import Services, ServicesOf
+from server.services import Services, ServicesOf, reads_instances
 
 router = APIRouter(tags=["models"])
 
@@ -36,6 +36,7 @@ def _info(spec: ModelSpec, services: Services) -> ModelInfo:
         stride=spec.stride,
         native_size=spec.native_size,
         style_dim=spec.style_dim,
+        instance_edges=reads_instances(spec),
         max_side=services.settings.max_side,
         max_pixels=services.settings.max_pixels,
         label_set=_label_set(spec.labels),

@@ -1,12 +1,14 @@
 """A quick, deterministic stand-in for engine.Library: each class in its colour, shaded by the style.
 
-It keeps the interface and the checks of the real one, and can be slow, broken or paused for tests.
+It keeps the interface and the checks of the real one, and can be slow, broken or paused for tests. Its
+previews are without the style.
 """
 
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +20,12 @@ STYLE_DIM = 4
 DEVICE_THREAD = "device"
 
 
-def fake_spec(model_id: str = "fake", labels: LabelSet | None = None) -> ModelSpec:
+def fake_spec(
+    model_id: str = "fake",
+    labels: LabelSet | None = None,
+    style_dim: int = STYLE_DIM,
+    options: dict[str, Any] | None = None,
+) -> ModelSpec:
     return ModelSpec(
         id=model_id,
         name=f"{model_id.title()} colours",
@@ -26,9 +33,10 @@ def fake_spec(model_id: str = "fake", labels: LabelSet | None = None) -> ModelSp
         labels=labels or load_label_set("landscape17"),
         stride=8,
         native_size=64,
-        style_dim=STYLE_DIM,
+        style_dim=style_dim,
         licence="Apache-2.0",
         provenance={"made": "for tests"},
+        options=options or {},
     )
 
 
@@ -36,8 +44,11 @@ class FakePainter:
     def __init__(self, library: "FakeLibrary", spec: ModelSpec, width: int, height: int) -> None:
         self.library, self.spec, self.width, self.height = library, spec, width, height
         self.labels: np.ndarray | None = None
-        self.style: tuple[float, ...] = (0.0,) * STYLE_DIM
+        self.style: tuple[float, ...] = (0.0,) * spec.style_dim
         self.noise = 0
+        self.instances: np.ndarray | None = None
+        self.painted = False
+        self.exact = True
         self.colours = np.frombuffer(spec.labels.palette(), np.uint8).reshape(256, 3)
 
     def set_map(self, labels: np.ndarray) -> None:
@@ -55,12 +66,14 @@ class FakePainter:
     def set_style(self, style: int | Sequence[float]) -> None:
         if isinstance(style, int):
             self.noise = style
-            self.style = tuple(np.random.default_rng(style).normal(size=STYLE_DIM).tolist())
-        elif len(style) != STYLE_DIM:
+            self.style = tuple(np.random.default_rng(style).normal(size=self.spec.style_dim).tolist())
+        elif len(style) != self.spec.style_dim:
             raise EngineError(
-                f"a style code of {len(style)} values", f"the model has {STYLE_DIM}", "Send as many."
+                f"a style code of {len(style)} values",
+                f"the model has {self.spec.style_dim}",
+                "Send as many.",
             )
-        elif max(map(abs, style)) > MAX_STYLE:
+        elif max(map(abs, style), default=0) > MAX_STYLE:
             raise EngineError("the style code", f"it holds values beyond ±{MAX_STYLE:g}", "Send others.")
         else:
             self.style = tuple(style)
@@ -68,31 +81,55 @@ class FakePainter:
     def set_noise(self, seed: int) -> None:
         self.noise = seed
 
-    def render(self) -> np.ndarray:
+    def set_instances(self, instances: np.ndarray | None) -> None:
+        if instances is not None and instances.shape != (self.height, self.width):
+            raise EngineError(f"instances of {instances.shape}", "they have another shape", "Send others.")
+        if not self.spec.options.get("instance_edges"):
+            raise EngineError("an instance map", "the model reads none", "Leave it out.")
+        self.instances = instances
+
+    @property
+    def batch_key(self) -> tuple[str, int, int]:
+        return self.spec.id, -(-self.width // self.spec.stride), -(-self.height // self.spec.stride)
+
+    def render(self, quality: str = "exact") -> np.ndarray:
+        self.library.work()
+        return self.paint(quality)
+
+    def paint(self, quality: str) -> np.ndarray:
         assert self.labels is not None
-        assert threading.current_thread().name.startswith(DEVICE_THREAD), "rendering on another thread"
-        self.library.gate.wait(10)
-        time.sleep(self.library.seconds)
-        if self.library.failure is not None:
-            failure, self.library.failure = self.library.failure, None
-            raise failure
+        if self.library.poison is not None and (self.labels == self.library.poison).any():
+            raise RuntimeError("poisoned")
+        self.exact = quality == "exact" or not (self.library.previews and self.painted)
+        self.painted = True
         picture = self.colours[self.labels].astype(np.int32)
-        picture += int(sum(self.style) * 10) + self.noise % 7
+        if self.exact:
+            picture += int(sum(self.style) * 10) + self.noise % 7
+        if self.instances is not None:
+            picture[:, 1:][self.instances[:, 1:] != self.instances[:, :-1]] = 0
         self.library.rendered += 1
+        self.library.qualities.append(quality)
         return np.ascontiguousarray(np.clip(picture, 0, 255).astype(np.uint8))
 
 
 @dataclass
 class FakeLibrary:
-    """`gate` pauses rendering, `seconds` slows it, `failure` is raised by the next render."""
+    """`gate` pauses rendering, `seconds` slows it, `failure` is raised by the next render, and every
+    render of a map that holds `poison` fails. With `previews`, live pictures but a
+    painter's first are previews."""
 
     seconds: float = 0.0
+    previews: bool = False
+    poison: int | None = None
+    cached_bytes: int = 4096
     failure: Exception | None = None
     warm_up_failure: Exception | None = None
     rendered: int = 0
     gate: threading.Event = field(default_factory=threading.Event)
     warm_up_gate: threading.Event = field(default_factory=threading.Event)
     calls: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    qualities: list[str] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
     device_name: str = "cpu"
     precision: str = "fp32"
     problems: list[str] = field(default_factory=list)
@@ -100,7 +137,9 @@ class FakeLibrary:
     def __post_init__(self) -> None:
         self.gate.set()
         self.warm_up_gate.set()
-        self._specs = {"fake": fake_spec(), "city": fake_spec("city", load_label_set("cityscapes35"))}
+        things = fake_spec("things", load_label_set("coco182"), 0, {"instance_edges": True})
+        city = fake_spec("city", load_label_set("cityscapes35"))
+        self._specs = {spec.id: spec for spec in (fake_spec(), city, things)}
 
     @property
     def default_id(self) -> str:
@@ -119,6 +158,20 @@ class FakeLibrary:
 
     def painter(self, model_id: str | None, width: int, height: int) -> FakePainter:
         return FakePainter(self, self.spec(model_id), width, height)
+
+    def render_many(self, painters: Sequence[FakePainter], quality: str = "exact") -> list[np.ndarray]:
+        self.work()
+        self.batches.append(len(painters))
+        return [painter.paint(quality) for painter in painters]
+
+    def work(self) -> None:
+        """One use of the device."""
+        assert threading.current_thread().name.startswith(DEVICE_THREAD), "rendering on another thread"
+        self.gate.wait(10)
+        time.sleep(self.seconds)
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
 
     def warm_up(self) -> None:
         self.warm_up_gate.wait(10)

@@ -299,6 +299,7 @@ def test_metrics(client: Client) -> None:
             assert "12345" not in text
             assert "54321" not in text
             assert "scenebrush_painters 0.0" in text
+            assert "scenebrush_cached_bytes 4096.0" in text
         async with client(metrics=False) as http:
             assert (await http.get("/metrics")).status_code == 404
 
@@ -321,8 +322,8 @@ def test_models(client: Client) -> None:
     async def main() -> None:
         async with client(max_side=512) as http:
             listed = (await http.get("/models")).json()["models"]
-            assert [model["id"] for model in listed] == ["fake", "city"]
-            assert [model["default"] for model in listed] == [True, False]
+            assert [model["id"] for model in listed] == ["fake", "city", "things"]
+            assert [model["default"] for model in listed] == [True, False, False]
             one = (await http.get("/models/fake")).json()
             assert one == listed[0]
             assert (one["licence"], one["stride"], one["native_size"], one["style_dim"]) == (
@@ -343,6 +344,8 @@ def test_models(client: Client) -> None:
             cityscapes = {label["name"]: label for label in listed[1]["label_set"]["labels"]}
             assert cityscapes["vegetation"]["concepts"] == list(meanings("vegetation"))
             assert all(label["concepts"] for label in cityscapes.values())
+            assert [model["instance_edges"] for model in listed] == [False, False, True]
+            assert listed[2]["style_dim"] == 0
 
     run(main())
 
@@ -416,6 +419,7 @@ def test_openapi_describes_every_route(client: Client) -> None:
             assert form["required"] == ["mask"]
             assert set(form["properties"]) == {
                 "mask",
+                "instances",
                 "model",
                 "seed",
                 "style",

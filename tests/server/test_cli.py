@@ -108,7 +108,7 @@ def test_models_are_listed(fake: FakeLibrary) -> None:
     assert "Apache-2.0" in result.stdout
     assert "broken.safetensors" in result.stderr
     listed = json.loads(call("models", "--json").stdout)
-    assert [model["id"] for model in listed] == ["fake", "city"]
+    assert [model["id"] for model in listed] == ["fake", "city", "things"]
     assert listed[0]["labels"]["hash"] == LANDSCAPE.hash
 
 

@@ -5,6 +5,9 @@ import base64
 import io
 import json
 import re
+import zlib
+import zlib
+import zlib
 from typing import Any
 
 import numpy as np
@@ -293,6 +296,456 @@ def test_another_models_labels(client: Client) -> None:
             assert body["unknown"] == [
                 {"value": "id 30", "pixels": 256, "nearest": {"id": 16, "name": "house"}}
             ]
+
+    run(main())
+
+
+def things(width: int = 24, height: int = 16, depth: type = np.uint16) -> np.ndarray:
+    """Instances 0 left and one beyond 8 bits (if it may) right, whose edge the fake engine draws black."""
+    instances = np.zeros((height, width), depth)
+    instances[:, width // 2 :] = 200 if depth == np.uint8 else 40_000
+    return instances
+
+
+def with_instances(data: bytes, ids: np.ndarray | None = None) -> dict[str, Any]:
+    ids = np.full((16, 24), 4, np.uint8) if ids is None else ids
+    return {**mask(image_file(ids)), "instances": ("things.png", data, "image/png")}
+
+
+FIELDS = {"model": "things", "format": "png", "seed": "1"}
+
+
+def black_columns(response: Any) -> list[int]:
+    pixels = np.asarray(opened(response).convert("RGB"))
+    return np.flatnonzero((pixels == 0).all((0, 2))).tolist()
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_an_instance_map_shows_the_edges_between_things(client: Client, depth: type) -> None:
+    async def main() -> None:
+        async with client() as http:
+            files = with_instances(image_file(things(depth=depth)))
+            response = await http.post("/generate", files=files, data=FIELDS)
+            assert black_columns(response) == [12]
+            larger = await http.post("/generate", files=files, data={**FIELDS, "width": "48"})
+            assert black_columns(larger) == [24]  # resized with the mask
+            without = await http.post("/generate", files=mask(image_file(np.full((16, 24), 4, np.uint8))), data=FIELDS)
+            assert black_columns(without) == []
+            body = {
+                "mask": base64.b64encode(image_file(np.full((16, 24), 4, np.uint8))).decode(),
+                "instances": base64.b64encode(image_file(things(depth=depth))).decode(),
+                "model": "things",
+                "format": "png",
+                "seed": 1,
+            }
+            assert (await http.post("/generate", json=body)).content == response.content
+
+    run(main())
+
+
+def test_a_form_whose_instance_field_was_left_empty(client: Client) -> None:
+    content = b"".join(
+        b'--b\r\nContent-Disposition: form-data; name="%b"; filename="%b"\r\n\r\n%b\r\n' % part
+        for part in (
+            (b"mask", b"m.png", image_file(np.full((16, 24), 4, np.uint8))),
+            (b"instances", b"", b""),
+        )
+    )
+
+    async def main() -> None:
+        async with client() as http:
+            headers = {"content-type": "multipart/form-data; boundary=b"}
+            opened(await http.post("/generate", content=content + b"--b--\r\n", headers=headers))
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "said"),
+    [
+        (b"", "unsupported-instances", "not a PNG"),
+        (b"GIF89a", "unsupported-instances", "not a PNG"),
+        (image_file(things(depth=np.uint8), "WEBP", lossless=True), "unsupported-instances", "not a PNG"),
+        (image_file(np.zeros((16, 24, 3), np.uint8)), "unsupported-instances", "grey"),
+        (image_file(np.zeros((16, 24, 4), np.uint8)), "unsupported-instances", "grey"),
+        (palette_png(np.zeros((16, 24))), "unsupported-instances", "grey"),
+        (image_file(things(25)), "instances-size", "25×16 pixels, and the mask 24×16"),
+        (image_file(things(16, 24)), "instances-size", "16×24 pixels, and the mask 24×16"),
+        (image_file(things())[:-40], "broken-image", "damaged"),
+        (image_file(things())[:20], "broken-image", "header"),
+        (b"\x89PNG\r\n\x1a\n", "broken-image", "header"),
+    ],
+)
+def test_instance_maps_that_are_none(client: Client, data: bytes, code: str, said: str) -> None:
+    async def main() -> None:
+        async with client() as http:
+            response = await http.post("/generate", files=with_instances(data), data=FIELDS)
+            body = problem(response, 422, code)
+            assert said in body["detail"]
+            assert "instance map" in body["title"]
+            assert "greyscale PNG" in body["next"]
+
+    run(main())
+
+
+def test_an_animated_or_huge_instance_map_is_judged_by_its_header(client: Client) -> None:
+    frames = [Image.fromarray(things(depth=np.uint8)), Image.fromarray(things(depth=np.uint8)[:, ::-1])]
+    moving = io.BytesIO()
+    frames[0].save(moving, "PNG", save_all=True, append_images=frames[1:])
+    huge = bytearray(image_file(things()))
+    huge[16:24] = (60_000).to_bytes(4, "big") * 2
+    huge[29:33] = zlib.crc32(huge[12:29]).to_bytes(4, "big")
+
+    async def main() -> None:
+        async with client() as http:
+            sent = [(moving.getvalue(), "unsupported-instances"), (bytes(huge), "instances-size")]
+            for data, code in sent:
+                response = await http.post("/generate", files=with_instances(data), data=FIELDS)
+                problem(response, 422, code)
+
+    run(main())
+
+
+def test_a_model_that_reads_no_instances_says_so(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        async with client() as http:
+            files = {**mask(palette_png(scene)), "instances": image_file(things(48, 32))}
+            body = problem(await http.post("/generate", files=files), 422, "no-instance-edges")
+            assert "'fake'" in body["detail"]
+
+    run(main())
+
+
+def test_instances_that_are_no_file(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        async with client() as http:
+            response = await http.post(
+                "/generate", files=mask(palette_png(scene)), data={"instances": "things.png"}
+            )
+            assert "instances" in problem(response, 422, "invalid-value")["detail"]
+            text = {"mask": base64.b64encode(palette_png(scene)).decode(), "instances": "!!"}
+            problem(await http.post("/generate", json=text), 400, "unreadable-body")
+            twice = [("mask", palette_png(scene)), ("mask", palette_png(scene))]
+            problem(await http.post("/generate", files=twice), 400, "unreadable-body")
+            many = [("mask", palette_png(scene)), ("instances", b"1"), ("other", b"2")]
+            problem(await http.post("/generate", files=many), 400, "unreadable-body")
+
+    run(main())
+
+
+def test_a_model_without_style(client: Client) -> None:
+    async def main() -> None:
+        async with client() as http:
+            files = mask(image_file(np.full((16, 24), 4, np.uint8)))
+            answer = await http.post(
+                "/generate",
+                files=files,
+                data={**FIELDS, "style": "[]"},
+                headers={"accept": "application/json"},
+            )
+            assert answer.json()["style"] == []
+            wrong = await http.post("/generate", files=files, data={**FIELDS, "style": "[1]"})
+            problem(wrong, 422, "not-paintable")
+
+    run(main())
+
+
+def things(width: int = 24, height: int = 16, depth: type = np.uint16) -> np.ndarray:
+    """Instances 0 left and one beyond 8 bits (if it may) right, whose edge the fake engine draws black."""
+    instances = np.zeros((height, width), depth)
+    instances[:, width // 2 :] = 200 if depth == np.uint8 else 40_000
+    return instances
+
+
+def with_instances(data: bytes, ids: np.ndarray | None = None) -> dict[str, Any]:
+    ids = np.full((16, 24), 4, np.uint8) if ids is None else ids
+    return {**mask(image_file(ids)), "instances": ("things.png", data, "image/png")}
+
+
+FIELDS = {"model": "things", "format": "png", "seed": "1"}
+
+
+def black_columns(response: Any) -> list[int]:
+    pixels = np.asarray(opened(response).convert("RGB"))
+    return np.flatnonzero((pixels == 0).all((0, 2))).tolist()
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_an_instance_map_shows_the_edges_between_things(client: Client, depth: type) -> None:
+    async def main() -> None:
+        async with client() as http:
+            files = with_instances(image_file(things(depth=depth)))
+            response = await http.post("/generate", files=files, data=FIELDS)
+            assert black_columns(response) == [12]
+            larger = await http.post("/generate", files=files, data={**FIELDS, "width": "48"})
+            assert black_columns(larger) == [24]  # resized with the mask
+            without = await http.post("/generate", files=mask(image_file(np.full((16, 24), 4, np.uint8))), data=FIELDS)
+            assert black_columns(without) == []
+            body = {
+                "mask": base64.b64encode(image_file(np.full((16, 24), 4, np.uint8))).decode(),
+                "instances": base64.b64encode(image_file(things(depth=depth))).decode(),
+                "model": "things",
+                "format": "png",
+                "seed": 1,
+            }
+            assert (await http.post("/generate", json=body)).content == response.content
+
+    run(main())
+
+
+def test_a_form_whose_instance_field_was_left_empty(client: Client) -> None:
+    content = b"".join(
+        b'--b\r\nContent-Disposition: form-data; name="%b"; filename="%b"\r\n\r\n%b\r\n' % part
+        for part in (
+            (b"mask", b"m.png", image_file(np.full((16, 24), 4, np.uint8))),
+            (b"instances", b"", b""),
+        )
+    )
+
+    async def main() -> None:
+        async with client() as http:
+            headers = {"content-type": "multipart/form-data; boundary=b"}
+            opened(await http.post("/generate", content=content + b"--b--\r\n", headers=headers))
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "said"),
+    [
+        (b"", "unsupported-instances", "not a PNG"),
+        (b"GIF89a", "unsupported-instances", "not a PNG"),
+        (image_file(things(depth=np.uint8), "WEBP", lossless=True), "unsupported-instances", "not a PNG"),
+        (image_file(np.zeros((16, 24, 3), np.uint8)), "unsupported-instances", "grey"),
+        (image_file(np.zeros((16, 24, 4), np.uint8)), "unsupported-instances", "grey"),
+        (palette_png(np.zeros((16, 24))), "unsupported-instances", "grey"),
+        (image_file(things(25)), "instances-size", "25×16 pixels, and the mask 24×16"),
+        (image_file(things(16, 24)), "instances-size", "16×24 pixels, and the mask 24×16"),
+        (image_file(things())[:-40], "broken-image", "damaged"),
+        (image_file(things())[:20], "broken-image", "header"),
+        (b"\x89PNG\r\n\x1a\n", "broken-image", "header"),
+    ],
+)
+def test_instance_maps_that_are_none(client: Client, data: bytes, code: str, said: str) -> None:
+    async def main() -> None:
+        async with client() as http:
+            response = await http.post("/generate", files=with_instances(data), data=FIELDS)
+            body = problem(response, 422, code)
+            assert said in body["detail"]
+            assert "instance map" in body["title"]
+            assert "greyscale PNG" in body["next"]
+
+    run(main())
+
+
+def test_an_animated_or_huge_instance_map_is_judged_by_its_header(client: Client) -> None:
+    frames = [Image.fromarray(things(depth=np.uint8)), Image.fromarray(things(depth=np.uint8)[:, ::-1])]
+    moving = io.BytesIO()
+    frames[0].save(moving, "PNG", save_all=True, append_images=frames[1:])
+    huge = bytearray(image_file(things()))
+    huge[16:24] = (60_000).to_bytes(4, "big") * 2
+    huge[29:33] = zlib.crc32(huge[12:29]).to_bytes(4, "big")
+
+    async def main() -> None:
+        async with client() as http:
+            sent = [(moving.getvalue(), "unsupported-instances"), (bytes(huge), "instances-size")]
+            for data, code in sent:
+                response = await http.post("/generate", files=with_instances(data), data=FIELDS)
+                problem(response, 422, code)
+
+    run(main())
+
+
+def test_a_model_that_reads_no_instances_says_so(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        async with client() as http:
+            files = {**mask(palette_png(scene)), "instances": image_file(things(48, 32))}
+            body = problem(await http.post("/generate", files=files), 422, "no-instance-edges")
+            assert "'fake'" in body["detail"]
+
+    run(main())
+
+
+def test_instances_that_are_no_file(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        async with client() as http:
+            response = await http.post(
+                "/generate", files=mask(palette_png(scene)), data={"instances": "things.png"}
+            )
+            assert "instances" in problem(response, 422, "invalid-value")["detail"]
+            text = {"mask": base64.b64encode(palette_png(scene)).decode(), "instances": "!!"}
+            problem(await http.post("/generate", json=text), 400, "unreadable-body")
+            twice = [("mask", palette_png(scene)), ("mask", palette_png(scene))]
+            problem(await http.post("/generate", files=twice), 400, "unreadable-body")
+            many = [("mask", palette_png(scene)), ("instances", b"1"), ("other", b"2")]
+            problem(await http.post("/generate", files=many), 400, "unreadable-body")
+
+    run(main())
+
+
+def test_a_model_without_style(client: Client) -> None:
+    async def main() -> None:
+        async with client() as http:
+            files = mask(image_file(np.full((16, 24), 4, np.uint8)))
+            answer = await http.post(
+                "/generate",
+                files=files,
+                data={**FIELDS, "style": "[]"},
+                headers={"accept": "application/json"},
+            )
+            assert answer.json()["style"] == []
+            wrong = await http.post("/generate", files=files, data={**FIELDS, "style": "[1]"})
+            problem(wrong, 422, "not-paintable")
+
+    run(main())
+
+
+def things(width: int = 24, height: int = 16, depth: type = np.uint16) -> np.ndarray:
+    """Instances 0 left and one beyond 8 bits (if it may) right, whose edge the fake engine draws black."""
+    instances = np.zeros((height, width), depth)
+    instances[:, width // 2 :] = 200 if depth == np.uint8 else 40_000
+    return instances
+
+
+def with_instances(data: bytes, ids: np.ndarray | None = None) -> dict[str, Any]:
+    ids = np.full((16, 24), 4, np.uint8) if ids is None else ids
+    return {**mask(image_file(ids)), "instances": ("things.png", data, "image/png")}
+
+
+FIELDS = {"model": "things", "format": "png", "seed": "1"}
+
+
+def black_columns(response: Any) -> list[int]:
+    pixels = np.asarray(opened(response).convert("RGB"))
+    return np.flatnonzero((pixels == 0).all((0, 2))).tolist()
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_an_instance_map_shows_the_edges_between_things(client: Client, depth: type) -> None:
+    async def main() -> None:
+        async with client() as http:
+            files = with_instances(image_file(things(depth=depth)))
+            response = await http.post("/generate", files=files, data=FIELDS)
+            assert black_columns(response) == [12]
+            larger = await http.post("/generate", files=files, data={**FIELDS, "width": "48"})
+            assert black_columns(larger) == [24]  # resized with the mask
+            without = await http.post("/generate", files=mask(image_file(np.full((16, 24), 4))), data=FIELDS)
+            assert black_columns(without) == []
+            body = {
+                "mask": base64.b64encode(image_file(np.full((16, 24), 4, np.uint8))).decode(),
+                "instances": base64.b64encode(image_file(things(depth=depth))).decode(),
+                "model": "things",
+                "format": "png",
+                "seed": 1,
+            }
+            assert (await http.post("/generate", json=body)).content == response.content
+
+    run(main())
+
+
+def test_a_form_whose_instance_field_was_left_empty(client: Client) -> None:
+    content = b"".join(
+        b'--b\r\nContent-Disposition: form-data; name="%b"; filename="%b"\r\n\r\n%b\r\n' % part
+        for part in (
+            (b"mask", b"m.png", image_file(np.full((16, 24), 4, np.uint8))),
+            (b"instances", b"", b""),
+        )
+    )
+
+    async def main() -> None:
+        async with client() as http:
+            headers = {"content-type": "multipart/form-data; boundary=b"}
+            opened(await http.post("/generate", content=content + b"--b--\r\n", headers=headers))
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "said"),
+    [
+        (b"", "unsupported-instances", "not a PNG"),
+        (b"GIF89a", "unsupported-instances", "not a PNG"),
+        (image_file(things(depth=np.uint8), "WEBP", lossless=True), "unsupported-instances", "not a PNG"),
+        (image_file(np.zeros((16, 24, 3), np.uint8)), "unsupported-instances", "grey"),
+        (image_file(np.zeros((16, 24, 4), np.uint8)), "unsupported-instances", "grey"),
+        (palette_png(np.zeros((16, 24))), "unsupported-instances", "grey"),
+        (image_file(things(25)), "instances-size", "25×16 pixels, and the mask 24×16"),
+        (image_file(things(16, 24)), "instances-size", "16×24 pixels, and the mask 24×16"),
+        (image_file(things())[:-40], "broken-image", "damaged"),
+        (image_file(things())[:20], "broken-image", "header"),
+        (b"\x89PNG\r\n\x1a\n", "broken-image", "header"),
+    ],
+)
+def test_instance_maps_that_are_none(client: Client, data: bytes, code: str, said: str) -> None:
+    async def main() -> None:
+        async with client() as http:
+            response = await http.post("/generate", files=with_instances(data), data=FIELDS)
+            body = problem(response, 422, code)
+            assert said in body["detail"]
+            assert "instance map" in body["title"]
+            assert "greyscale PNG" in body["next"]
+
+    run(main())
+
+
+def test_an_animated_or_huge_instance_map_is_judged_by_its_header(client: Client) -> None:
+    frames = [Image.fromarray(things(depth=np.uint8)), Image.fromarray(things(depth=np.uint8)[:, ::-1])]
+    moving = io.BytesIO()
+    frames[0].save(moving, "PNG", save_all=True, append_images=frames[1:])
+    huge = bytearray(image_file(things()))
+    huge[16:24] = (60_000).to_bytes(4, "big") * 2
+    huge[29:33] = zlib.crc32(huge[12:29]).to_bytes(4, "big")
+
+    async def main() -> None:
+        async with client() as http:
+            sent = [(moving.getvalue(), "unsupported-instances"), (bytes(huge), "instances-size")]
+            for data, code in sent:
+                response = await http.post("/generate", files=with_instances(data), data=FIELDS)
+                problem(response, 422, code)
+
+    run(main())
+
+
+def test_a_model_that_reads_no_instances_says_so(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        async with client() as http:
+            files = {**mask(palette_png(scene)), "instances": image_file(things(48, 32))}
+            body = problem(await http.post("/generate", files=files), 422, "no-instance-edges")
+            assert "'fake'" in body["detail"]
+
+    run(main())
+
+
+def test_instances_that_are_no_file(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        async with client() as http:
+            response = await http.post(
+                "/generate", files=mask(palette_png(scene)), data={"instances": "things.png"}
+            )
+            assert "instances" in problem(response, 422, "invalid-value")["detail"]
+            text = {"mask": base64.b64encode(palette_png(scene)).decode(), "instances": "!!"}
+            problem(await http.post("/generate", json=text), 400, "unreadable-body")
+            twice = [("mask", palette_png(scene)), ("mask", palette_png(scene))]
+            problem(await http.post("/generate", files=twice), 400, "unreadable-body")
+            many = [("mask", palette_png(scene)), ("instances", b"1"), ("other", b"2")]
+            problem(await http.post("/generate", files=many), 400, "unreadable-body")
+
+    run(main())
+
+
+def test_a_model_without_style(client: Client) -> None:
+    async def main() -> None:
+        async with client() as http:
+            files = mask(image_file(np.full((16, 24), 4, np.uint8)))
+            answer = await http.post(
+                "/generate",
+                files=files,
+                data={**FIELDS, "style": "[]"},
+                headers={"accept": "application/json"},
+            )
+            assert answer.json()["style"] == []
+            wrong = await http.post("/generate", files=files, data={**FIELDS, "style": "[1]"})
+            problem(wrong, 422, "not-paintable")
 
     run(main())
 

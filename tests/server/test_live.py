@@ -200,6 +200,285 @@ def test_at_most_two_frames_are_unacknowledged(painter: Page, library: FakeLibra
     assert painter.frame().revision == 6
 
 
+def test_a_preview_is_followed_by_the_exact_picture_by_itself(painter: Page, library: FakeLibrary) -> None:
+    library.previews = True
+    for value in (3, 8):
+        painter.patch(value=value)
+        preview = painter.frame()
+        assert (preview.revision, preview.exact, preview.newest) == (painter.revision, False, True)
+    exact = painter.frame()
+    assert (exact.revision, exact.exact, exact.newest) == (painter.revision, True, True)
+    assert exact.picture != preview.picture
+    assert library.qualities[-3:] == ["live", "live", "exact"]
+    with pytest.raises(TimeoutError):
+        painter.socket.recv(0.3)  # nothing follows an exact one
+
+
+def test_nothing_follows_a_live_picture_that_is_exact(painter: Page, library: FakeLibrary) -> None:
+    painter.patch()
+    assert painter.frame().exact
+    with pytest.raises(TimeoutError):
+        painter.socket.recv(0.3)
+    assert library.qualities[-1] == "live"
+
+
+def test_a_hand_that_goes_on_is_shown_previews_only(painter: Page, library: FakeLibrary) -> None:
+    library.previews = True
+    started, frames = time.monotonic(), []
+    while time.monotonic() < started + 0.5:
+        painter.patch(value=3 + len(frames) % 2)
+        frames.append(painter.frame())
+    assert not any(frame.exact for frame in frames[:-1])
+    last = painter.frame()
+    assert (last.revision, last.exact) == (painter.revision, True)
+
+
+def test_the_exact_picture_waits_for_acknowledgements(painter: Page, library: FakeLibrary) -> None:
+    library.previews = True
+    for value in (3, 8):
+        painter.patch(value=value)
+        painter.frame(ack=False)
+    with pytest.raises(TimeoutError):
+        painter.socket.recv(0.3)
+    painter.ack(3)
+    exact = painter.frame()
+    assert (exact.frame, exact.revision, exact.exact) == (4, 3, True)
+
+
+def test_opening_another_document_ends_what_the_old_one_was_owed(painter: Page, library: FakeLibrary) -> None:
+    library.previews = True
+    painter.patch()
+    assert not painter.frame().exact
+    painter.open()
+    with pytest.raises(TimeoutError):
+        painter.socket.recv(0.3)
+    painter.revision = 0
+    painter.whole()
+    assert painter.frame().exact
+
+
+def test_a_client_may_take_exact_pictures_only(server: Served, library: FakeLibrary) -> None:
+    library.previews = True
+    with page(server) as one:
+        one.open(quality="exact")
+        one.whole()
+        one.frame()
+        for _ in range(3):
+            one.patch()
+            assert one.frame().exact
+        assert set(library.qualities) == {"exact"}
+
+
+def test_undo_brings_the_exact_picture_back_to_the_byte_through_previews(
+    painter: Page, library: FakeLibrary
+) -> None:
+    library.previews = True
+    pictures = []
+    for value in (3, 8, 3):
+        painter.patch(value=value)
+        assert not painter.frame().exact
+        pictures.append(painter.frame())
+    assert [picture.exact for picture in pictures] == [True] * 3
+    assert pictures[0].picture == pictures[2].picture != pictures[1].picture
+
+
+def test_a_model_without_style_is_painted(server: Served, library: FakeLibrary) -> None:
+    with page(server) as one:
+        labels = library.spec("things").labels.hash
+        one.open(model="things", label_set=labels, style=[])
+        one.whole(value=100)
+        first = one.frame()
+        one.revision += 1
+        one.say(type="style", epoch=1, revision=one.revision, seed=3, style=None)
+        assert one.frame().picture != first.picture  # the seed still sets the noise
+
+
+def test_a_preview_is_followed_by_the_exact_picture_by_itself(painter: Page, library: FakeLibrary) -> None:
+    library.previews = True
+    for value in (3, 8):
+        painter.patch(value=value)
+        preview = painter.frame()
+        assert (preview.revision, preview.exact, preview.newest) == (painter.revision, False, True)
+    exact = painter.frame()
+    assert (exact.revision, exact.exact, exact.newest) == (painter.revision, True, True)
+    assert exact.picture != preview.picture
+    assert library.qualities[-3:] == ["live", "live", "exact"]
+    with pytest.raises(TimeoutError):
+        painter.socket.recv(0.3)  # nothing follows an exact one
+
+
+def test_nothing_follows_a_live_picture_that_is_exact(painter: Page, library: FakeLibrary) -> None:
+    painter.patch()
+    assert painter.frame().exact
+    with pytest.raises(TimeoutError):
+        painter.socket.recv(0.3)
+    assert library.qualities[-1] == "live"
+
+
+def test_a_hand_that_goes_on_is_shown_previews_only(painter: Page, library: FakeLibrary) -> None:
+    library.previews = True
+    started, frames = time.monotonic(), []
+    while time.monotonic() < started + 0.5:
+        painter.patch(value=3 + len(frames) % 2)
+        frames.append(painter.frame())
+    assert not any(frame.exact for frame in frames[:-1])
+    last = painter.frame()
+    assert (last.revision, last.exact) == (painter.revision, True)
+
+
+def test_the_exact_picture_waits_for_acknowledgements(painter: Page, library: FakeLibrary) -> None:
+    library.previews = True
+    for value in (3, 8):
+        painter.patch(value=value)
+        painter.frame(ack=False)
+    with pytest.raises(TimeoutError):
+        painter.socket.recv(0.3)
+    painter.ack(3)
+    exact = painter.frame()
+    assert (exact.frame, exact.revision, exact.exact) == (4, 3, True)
+
+
+def test_opening_another_document_ends_what_the_old_one_was_owed(painter: Page, library: FakeLibrary) -> None:
+    library.previews = True
+    painter.patch()
+    assert not painter.frame().exact
+    painter.open()
+    with pytest.raises(TimeoutError):
+        painter.socket.recv(0.3)
+    painter.revision = 0
+    painter.whole()
+    assert painter.frame().exact
+
+
+def test_a_client_may_take_exact_pictures_only(server: Served, library: FakeLibrary) -> None:
+    library.previews = True
+    with page(server) as one:
+        one.open(quality="exact")
+        one.whole()
+        one.frame()
+        for _ in range(3):
+            one.patch()
+            assert one.frame().exact
+        assert set(library.qualities) == {"exact"}
+
+
+def test_undo_brings_the_exact_picture_back_to_the_byte_through_previews(
+    painter: Page, library: FakeLibrary
+) -> None:
+    library.previews = True
+    pictures = []
+    for value in (3, 8, 3):
+        painter.patch(value=value)
+        assert not painter.frame().exact
+        pictures.append(painter.frame())
+    assert [picture.exact for picture in pictures] == [True] * 3
+    assert pictures[0].picture == pictures[2].picture != pictures[1].picture
+
+
+def test_a_model_without_style_is_painted(server: Served, library: FakeLibrary) -> None:
+    with page(server) as one:
+        labels = library.spec("things").labels.hash
+        one.open(model="things", label_set=labels, style=[])
+        one.whole(value=100)
+        first = one.frame()
+        one.revision += 1
+        one.say(type="style", epoch=1, revision=one.revision, seed=3, style=None)
+        assert one.frame().picture != first.picture  # the seed still sets the noise
+
+
+def test_a_preview_is_followed_by_the_exact_picture_by_itself(painter: Page, library: FakeLibrary) -> None:
+    library.previews = True
+    for value in (3, 8):
+        painter.patch(value=value)
+        preview = painter.frame()
+        assert (preview.revision, preview.exact, preview.newest) == (painter.revision, False, True)
+    exact = painter.frame()
+    assert (exact.revision, exact.exact, exact.newest) == (painter.revision, True, True)
+    assert exact.picture != preview.picture
+    assert library.qualities[-3:] == ["live", "live", "exact"]
+    with pytest.raises(TimeoutError):
+        painter.socket.recv(0.3)  # nothing follows an exact one
+
+
+def test_nothing_follows_a_live_picture_that_is_exact(painter: Page, library: FakeLibrary) -> None:
+    painter.patch()
+    assert painter.frame().exact
+    with pytest.raises(TimeoutError):
+        painter.socket.recv(0.3)
+    assert library.qualities[-1] == "live"
+
+
+def test_a_hand_that_goes_on_is_shown_previews_only(painter: Page, library: FakeLibrary) -> None:
+    library.previews = True
+    started, frames = time.monotonic(), []
+    while time.monotonic() < started + 0.5:
+        painter.patch(value=3 + len(frames) % 2)
+        frames.append(painter.frame())
+    assert not any(frame.exact for frame in frames[:-1])
+    last = painter.frame()
+    assert (last.revision, last.exact) == (painter.revision, True)
+
+
+def test_the_exact_picture_waits_for_acknowledgements(painter: Page, library: FakeLibrary) -> None:
+    library.previews = True
+    for value in (3, 8):
+        painter.patch(value=value)
+        painter.frame(ack=False)
+    with pytest.raises(TimeoutError):
+        painter.socket.recv(0.3)
+    painter.ack(3)
+    exact = painter.frame()
+    assert (exact.frame, exact.revision, exact.exact) == (4, 3, True)
+
+
+def test_opening_another_document_ends_what_the_old_one_was_owed(painter: Page, library: FakeLibrary) -> None:
+    library.previews = True
+    painter.patch()
+    assert not painter.frame().exact
+    painter.open()
+    with pytest.raises(TimeoutError):
+        painter.socket.recv(0.3)
+    painter.revision = 0
+    painter.whole()
+    assert painter.frame().exact
+
+
+def test_a_client_may_take_exact_pictures_only(server: Served, library: FakeLibrary) -> None:
+    library.previews = True
+    with page(server) as one:
+        one.open(quality="exact")
+        one.whole()
+        one.frame()
+        for _ in range(3):
+            one.patch()
+            assert one.frame().exact
+        assert set(library.qualities) == {"exact"}
+
+
+def test_undo_brings_the_exact_picture_back_to_the_byte_through_previews(
+    painter: Page, library: FakeLibrary
+) -> None:
+    library.previews = True
+    pictures = []
+    for value in (3, 8, 3):
+        painter.patch(value=value)
+        assert not painter.frame().exact
+        pictures.append(painter.frame())
+    assert [picture.exact for picture in pictures] == [True] * 3
+    assert pictures[0].picture == pictures[2].picture != pictures[1].picture
+
+
+def test_a_model_without_style_is_painted(server: Served, library: FakeLibrary) -> None:
+    with page(server) as one:
+        labels = library.spec("things").labels.hash
+        one.open(model="things", label_set=labels, style=[])
+        one.whole(value=100)
+        first = one.frame()
+        one.revision += 1
+        one.say(type="style", epoch=1, revision=one.revision, seed=3, style=None)
+        assert one.frame().picture != first.picture  # the seed still sets the noise
+
+
 def test_a_gap_is_said_once_and_mended_by_the_whole_map(painter: Page) -> None:
     painter.revision += 1
     painter.patch()
@@ -468,6 +747,266 @@ def test_two_painters_and_requests_share_the_device(server: Served, library: Fak
                     each.patch()
                 assert [each.frame().revision for each in (one, two)] == [revision, revision]
             assert [answer.result().status_code for answer in answers] == [200] * 10
+
+
+def wait_together(pages: list[Page], server: Served, library: FakeLibrary) -> None:
+    """All pages' patches, and nothing else, wait for a device that is busy with a request."""
+    library.gate.clear()
+    sending = ThreadPoolExecutor(1)
+    mask = palette_png(np.full((SIZE, SIZE), 1, np.uint8))
+    answer = sending.submit(httpx.post, f"{server.url}/generate", files={"mask": mask})
+    wait_for(
+        lambda: not server.services.worker.scheduler.idle and not server.services.worker.scheduler.queued
+    )
+    for number, each in enumerate(pages):
+        each.patch(value=3 + number)
+        each.say(type="ping", t=1)
+        each.hear("pong")
+    library.gate.set()
+    assert answer.result().status_code == 200
+    sending.shutdown()
+
+
+def test_painters_that_wait_together_are_painted_together(library: FakeLibrary) -> None:
+    with served(library, batch=4) as server, contextlib.ExitStack() as stack:
+        pages = [stack.enter_context(page(server)) for _ in range(3)]
+        for number, each in enumerate(pages):
+            each.open(seed=number)
+            each.whole()
+            each.frame()
+        library.batches.clear()
+        wait_together(pages, server, library)
+        together = [each.frame() for each in pages]
+        assert library.batches == [3]
+        for number, frame in enumerate(together):
+            alone = pages[number]
+            alone.open(seed=number)
+            alone.whole()
+            alone.frame()
+            alone.patch(value=3 + number)
+            assert alone.frame().picture == frame.picture  # each got its own
+
+
+def test_one_that_fails_in_a_batch_takes_nobody_down(library: FakeLibrary) -> None:
+    with served(library, batch=4) as server, contextlib.ExitStack() as stack:
+        pages = [stack.enter_context(page(server)) for _ in range(3)]
+        for each in pages:
+            each.open()
+            each.whole()
+            each.frame()
+        library.poison = 4
+        wait_together(pages, server, library)
+        assert pages[0].frame().revision == pages[0].revision
+        assert pages[1].hear("error")["code"] == "internal"
+        assert pages[2].frame().revision == pages[2].revision
+        pages[1].patch(value=5)
+        assert pages[1].frame().exact  # begun anew
+
+
+def test_on_a_cpu_everyone_is_painted_alone_unless_told_otherwise(
+    server: Served, library: FakeLibrary
+) -> None:
+    with page(server) as one, page(server) as two:
+        for each in (one, two):
+            each.open()
+            each.whole()
+            each.frame()
+        wait_together([one, two], server, library)
+        for each in (one, two):
+            each.frame()
+    assert library.batches == []
+
+
+@pytest.mark.parametrize(("device", "batches"), [("cpu", [2]), ("NVIDIA H200", [])])
+def test_requests_are_batched_only_where_that_changes_no_bytes(
+    library: FakeLibrary, device: str, batches: list[int]
+) -> None:
+    library.device_name = device
+    mask = palette_png(np.full((SIZE, SIZE), 1, np.uint8))
+    with served(library, batch=2) as server, ThreadPoolExecutor(3) as senders:
+        library.gate.clear()
+        answers = [
+            senders.submit(httpx.post, f"{server.url}/generate", files={"mask": mask}, data={"seed": seed})
+            for seed in "123"
+        ]
+        wait_for(lambda: server.services.worker.scheduler.queued == 2)
+        library.gate.set()
+        assert [answer.result().status_code for answer in answers] == [200] * 3
+        assert len({answer.result().content for answer in answers}) == 3
+    assert library.batches == batches
+    assert set(library.qualities) == {"exact"}
+
+
+def wait_together(pages: list[Page], server: Served, library: FakeLibrary) -> None:
+    """All pages' patches, and nothing else, wait for a device that is busy with a request."""
+    library.gate.clear()
+    sending = ThreadPoolExecutor(1)
+    mask = palette_png(np.full((SIZE, SIZE), 1, np.uint8))
+    answer = sending.submit(httpx.post, f"{server.url}/generate", files={"mask": mask})
+    wait_for(lambda: not server.services.worker.scheduler.idle and not server.services.worker.scheduler.queued)
+    for number, each in enumerate(pages):
+        each.patch(value=3 + number)
+        each.say(type="ping", t=1)
+        each.hear("pong")
+    library.gate.set()
+    assert answer.result().status_code == 200
+    sending.shutdown()
+
+
+def test_painters_that_wait_together_are_painted_together(library: FakeLibrary) -> None:
+    with served(library, batch=4) as server, contextlib.ExitStack() as stack:
+        pages = [stack.enter_context(page(server)) for _ in range(3)]
+        for number, each in enumerate(pages):
+            each.open(seed=number)
+            each.whole()
+            each.frame()
+        library.batches.clear()
+        wait_together(pages, server, library)
+        together = [each.frame() for each in pages]
+        assert library.batches == [3]
+        for number, frame in enumerate(together):
+            alone = pages[number]
+            alone.open(seed=number)
+            alone.whole()
+            alone.frame()
+            alone.patch(value=3 + number)
+            assert alone.frame().picture == frame.picture  # each got its own
+
+
+def test_one_that_fails_in_a_batch_takes_nobody_down(library: FakeLibrary) -> None:
+    with served(library, batch=4) as server, contextlib.ExitStack() as stack:
+        pages = [stack.enter_context(page(server)) for _ in range(3)]
+        for each in pages:
+            each.open()
+            each.whole()
+            each.frame()
+        library.poison = 4
+        wait_together(pages, server, library)
+        assert pages[0].frame().revision == pages[0].revision
+        assert pages[1].hear("error")["code"] == "internal"
+        assert pages[2].frame().revision == pages[2].revision
+        pages[1].patch(value=5)
+        assert pages[1].frame().exact  # begun anew
+
+
+def test_on_a_cpu_everyone_is_painted_alone_unless_told_otherwise(
+    server: Served, library: FakeLibrary
+) -> None:
+    with page(server) as one, page(server) as two:
+        for each in (one, two):
+            each.open()
+            each.whole()
+            each.frame()
+        wait_together([one, two], server, library)
+        for each in (one, two):
+            each.frame()
+    assert library.batches == []
+
+
+@pytest.mark.parametrize(("device", "batches"), [("cpu", [2]), ("NVIDIA H200", [])])
+def test_requests_are_batched_only_where_that_changes_no_bytes(
+    library: FakeLibrary, device: str, batches: list[int]
+) -> None:
+    library.device_name = device
+    mask = palette_png(np.full((SIZE, SIZE), 1, np.uint8))
+    with served(library, batch=2) as server, ThreadPoolExecutor(3) as senders:
+        library.gate.clear()
+        answers = [
+            senders.submit(httpx.post, f"{server.url}/generate", files={"mask": mask}, data={"seed": seed})
+            for seed in "123"
+        ]
+        wait_for(lambda: server.services.worker.scheduler.queued == 2)
+        library.gate.set()
+        assert [answer.result().status_code for answer in answers] == [200] * 3
+        assert len({answer.result().content for answer in answers}) == 3
+    assert library.batches == batches
+    assert set(library.qualities) == {"exact"}
+
+
+def wait_together(pages: list[Page], server: Served, library: FakeLibrary) -> None:
+    """All pages' patches, and nothing else, wait for a device that is busy with a request."""
+    library.gate.clear()
+    sending = ThreadPoolExecutor(1)
+    mask = palette_png(np.full((SIZE, SIZE), 1, np.uint8))
+    answer = sending.submit(httpx.post, f"{server.url}/generate", files={"mask": mask})
+    wait_for(lambda: not server.services.worker.scheduler.idle and not server.services.worker.scheduler.queued)
+    for number, each in enumerate(pages):
+        each.patch(value=3 + number)
+        each.say(type="ping", t=1)
+        each.hear("pong")
+    library.gate.set()
+    assert answer.result().status_code == 200
+    sending.shutdown()
+
+
+def test_painters_that_wait_together_are_painted_together(library: FakeLibrary) -> None:
+    with served(library, batch=4) as server, contextlib.ExitStack() as stack:
+        pages = [stack.enter_context(page(server)) for _ in range(3)]
+        for number, each in enumerate(pages):
+            each.open(seed=number)
+            each.whole()
+            each.frame()
+        library.batches.clear()
+        wait_together(pages, server, library)
+        together = [each.frame() for each in pages]
+        assert library.batches == [3]
+        for number, frame in enumerate(together):
+            alone = pages[number]
+            alone.open(seed=number)
+            alone.whole()
+            alone.frame()
+            alone.patch(value=3 + number)
+            assert alone.frame().picture == frame.picture  # each got its own
+
+
+def test_one_that_fails_in_a_batch_takes_nobody_down(library: FakeLibrary) -> None:
+    with served(library, batch=4) as server, contextlib.ExitStack() as stack:
+        pages = [stack.enter_context(page(server)) for _ in range(3)]
+        for each in pages:
+            each.open()
+            each.whole()
+            each.frame()
+        library.poison = 4
+        wait_together(pages, server, library)
+        assert pages[0].frame().revision == pages[0].revision
+        assert pages[1].hear("error")["code"] == "internal"
+        assert pages[2].frame().revision == pages[2].revision
+        pages[1].patch(value=5)
+        assert pages[1].frame().exact  # begun anew
+
+
+def test_on_a_cpu_everyone_is_painted_alone_unless_told_otherwise(
+    server: Served, library: FakeLibrary
+) -> None:
+    with page(server) as one, page(server) as two:
+        for each in (one, two):
+            each.open()
+            each.whole()
+            each.frame()
+        wait_together([one, two], server, library)
+        for each in (one, two):
+            each.frame()
+    assert library.batches == []
+
+
+@pytest.mark.parametrize(("device", "batches"), [("cpu", [2]), ("NVIDIA H200", [])])
+def test_requests_are_batched_only_where_that_changes_no_bytes(
+    library: FakeLibrary, device: str, batches: list[int]
+) -> None:
+    library.device_name = device
+    mask = palette_png(np.full((SIZE, SIZE), 1, np.uint8))
+    with served(library, batch=2) as server, ThreadPoolExecutor(3) as senders:
+        library.gate.clear()
+        answers = [
+            senders.submit(httpx.post, f"{server.url}/generate", files={"mask": mask}, data={"seed": seed})
+            for seed in "123"
+        ]
+        wait_for(lambda: server.services.worker.scheduler.queued == 2)
+        library.gate.set()
+        assert [answer.result().status_code for answer in answers] == [200] * 3
+        assert len({answer.result().content for answer in answers}) == 3
+    assert library.batches == batches
+    assert set(library.qualities) == {"exact"}
 
 
 def test_bye_when_the_server_stops(library: FakeLibrary) -> None:

@@ -1,5 +1,7 @@
 """The scheduler alone: fairness, the one-slot mailbox, the limit of unacknowledged frames, the places."""
 
+import random
+
 import pytest
 
 from server.scheduler import MAX_UNACKNOWLEDGED, QueueFullError, Scheduler
@@ -7,10 +9,11 @@ from server.scheduler import MAX_UNACKNOWLEDGED, QueueFullError, Scheduler
 
 def serve(scheduler: Scheduler, now: float = 0.0, seconds: float = 1.0) -> str | None:
     """One whole turn: who had it."""
-    turn = scheduler.next(now)
-    if turn is None:
+    turns = scheduler.next(now)
+    if not turns:
         return None
     scheduler.finish(now + seconds)
+    (turn,) = turns
     return turn.painter or turn.request
 
 
@@ -20,7 +23,7 @@ def request(scheduler: Scheduler, name: str, now: float = 0.0) -> None:
 
 
 def test_nobody_waits() -> None:
-    assert Scheduler(4, 8).next(0.0) is None
+    assert Scheduler(4, 8).next(0.0) == ()
 
 
 def test_requests_are_first_come_first_served() -> None:
@@ -34,10 +37,10 @@ def test_one_turn_at_a_time() -> None:
     scheduler = Scheduler(4, 8)
     request(scheduler, "a")
     request(scheduler, "b")
-    assert scheduler.next(0.0) is not None
-    assert scheduler.next(0.0) is None
+    assert scheduler.next(0.0)
+    assert scheduler.next(0.0) == ()
     scheduler.finish(1.0)
-    assert scheduler.next(1.0) is not None
+    assert scheduler.next(1.0)
 
 
 def test_the_newest_revision_takes_the_one_slot() -> None:
@@ -45,23 +48,21 @@ def test_the_newest_revision_takes_the_one_slot() -> None:
     scheduler.join("p")
     for now in (1.0, 2.0, 3.0):
         scheduler.offer("p", now)
-    turn = scheduler.next(5.0)
-    assert turn is not None
+    (turn,) = scheduler.next(5.0)
     assert turn.waited == 4.0  # since the slot was filled, not since it was overwritten
     scheduler.finish(6.0)
-    assert scheduler.next(6.0) is None
+    assert scheduler.next(6.0) == ()
 
 
 def test_what_comes_during_a_render_is_rendered_next() -> None:
     scheduler = Scheduler(4, 8)
     scheduler.join("p")
     scheduler.offer("p", 0.0)
-    assert scheduler.next(0.0) is not None
+    assert scheduler.next(0.0)
     scheduler.offer("p", 1.0)
     scheduler.offer("p", 2.0)
     scheduler.finish(3.0)
-    turn = scheduler.next(3.0)
-    assert turn is not None
+    (turn,) = scheduler.next(3.0)
     assert turn.waited == 2.0
 
 
@@ -150,7 +151,9 @@ def test_another_document_is_not_held_up_by_old_frames() -> None:
         scheduler.number_frame("p")
     scheduler.offer("p", 0.0)
     assert serve(scheduler) is None
-    scheduler.forgive("p")
+    scheduler.start_over("p")
+    assert serve(scheduler) is None  # what waited was of the old document
+    scheduler.offer("p", 0.0)
     assert serve(scheduler) == "p"
     assert scheduler.number_frame("p") == MAX_UNACKNOWLEDGED + 1
 
@@ -209,10 +212,10 @@ def test_a_painter_may_leave_during_its_turn() -> None:
     scheduler = Scheduler(4, 8)
     scheduler.join("a")
     scheduler.offer("a", 0.0)
-    assert scheduler.next(0.0) is not None
+    assert scheduler.next(0.0)
     scheduler.leave("a")
     scheduler.finish(1.0)
-    assert scheduler.next(1.0) is None
+    assert scheduler.next(1.0) == ()
     assert scheduler.idle
 
 
@@ -237,12 +240,292 @@ def test_a_skipped_turn_is_no_measure() -> None:
     scheduler.join("p")
     before = scheduler.retry_after()
     scheduler.offer("p", 0.0)
-    assert scheduler.next(0.0) is not None
+    assert scheduler.next(0.0)
     scheduler.skip()
     assert scheduler.retry_after() == before
-    assert scheduler.next(0.0) is None
+    assert scheduler.next(0.0) == ()
 
 
 def test_finishing_what_never_began_is_an_error() -> None:
     with pytest.raises(RuntimeError):
         Scheduler(1, 8).finish(0.0)
+
+
+# Previews and the exact picture that follows them
+
+
+def painted(scheduler: Scheduler, now: float, *, exact: bool, seconds: float = 0.01) -> tuple[str, ...]:
+    """One use of the device whose frames are as exact as asked for, or more, and acknowledged: who had it."""
+    turns = scheduler.next(now)
+    if turns:
+        scheduler.finish(now + seconds)
+    for turn in turns:
+        if turn.painter is not None:
+            number = scheduler.number_frame(turn.painter, exact=exact or turn.exact)
+            scheduler.sent(turn.painter, number)
+            scheduler.acknowledge(turn.painter, number)
+    return tuple(f"{turn.painter or turn.request}{'!' if turn.exact else ''}" for turn in turns)
+
+
+@pytest.fixture
+def resting() -> Scheduler:
+    """A painter `p`, whose change of time 1.0 was shown as a preview."""
+    scheduler = Scheduler(4, 8, rest=0.1)
+    scheduler.join("p")
+    scheduler.offer("p", 1.0)
+    assert painted(scheduler, 1.0, exact=False) == ("p",)
+    return scheduler
+
+
+def test_after_a_rest_a_preview_is_followed_by_the_exact_picture(resting: Scheduler) -> None:
+    assert resting.next(1.05) == ()
+    assert resting.wake_at(1.05) == pytest.approx(1.1)
+    (turn,) = resting.next(1.15)
+    assert (turn.painter, turn.exact, turn.waited) == ("p", True, pytest.approx(0.05))
+    assert resting.wake_at(1.15) is None  # the end of this turn wakes everybody
+    resting.finish(1.2)
+    resting.number_frame("p", exact=True)
+    assert resting.next(9.0) == ()
+    assert resting.wake_at(9.0) is None
+
+
+def test_nothing_follows_a_live_picture_that_is_exact() -> None:
+    scheduler = Scheduler(4, 8, rest=0.1)
+    scheduler.join("p")
+    scheduler.offer("p", 1.0)
+    assert painted(scheduler, 1.0, exact=True) == ("p",)
+    assert scheduler.wake_at(1.05) is None
+    assert scheduler.next(9.0) == ()
+
+
+def test_a_change_during_the_rest_begins_it_anew(resting: Scheduler) -> None:
+    resting.offer("p", 1.09)
+    assert painted(resting, 1.1, exact=False) == ("p",)
+    assert resting.wake_at(1.11) == pytest.approx(1.19)
+    assert resting.next(1.15) == ()
+    assert painted(resting, 1.2, exact=True) == ("p!",)
+
+
+def test_a_long_stroke_is_all_previews_and_ends_with_one_exact_picture() -> None:
+    scheduler = Scheduler(4, 8, rest=0.1)
+    scheduler.join("p")
+    now, shown = 0.0, []
+    for _ in range(200):
+        scheduler.offer("p", now)
+        shown.append(painted(scheduler, now, exact=False))
+        now += 0.016
+    assert set(shown) == {("p",)}
+    alarm = scheduler.wake_at(now)
+    assert alarm is not None
+    assert painted(scheduler, alarm, exact=True) == ("p!",)
+    assert scheduler.next(alarm + 1) == ()
+
+
+def test_a_change_that_has_rested_while_it_waited_is_painted_exactly_at_once() -> None:
+    scheduler = Scheduler(4, 8, rest=0.1)
+    scheduler.join("p")
+    request(scheduler, "slow")
+    assert scheduler.next(0.0)
+    scheduler.offer("p", 0.0)
+    scheduler.finish(5.0)
+    (turn,) = scheduler.next(5.0)
+    assert (turn.exact, turn.waited) == (True, 5.0)
+
+
+def test_the_exact_picture_waits_for_acknowledgements(resting: Scheduler) -> None:
+    for _ in range(MAX_UNACKNOWLEDGED):
+        resting.sent("p", resting.number_frame("p", exact=False))
+    assert resting.next(2.0) == ()
+    assert resting.wake_at(2.0) is None  # the acknowledgement wakes
+    assert resting.acknowledge("p", 2)
+    assert painted(resting, 2.0, exact=True) == ("p!",)
+
+
+def test_exact_pictures_take_their_turn_in_the_round(resting: Scheduler) -> None:
+    for painter in "ab":
+        resting.join(painter)
+    served = []
+    for step in range(6):
+        now = 2.0 + step * 0.01
+        for painter in "ab":
+            resting.offer(painter, now)
+        served.append(painted(resting, now, exact=False))
+    # One turn for the exact picture; it does not hold the moving hands up for longer.
+    assert served == [("p!",), ("a",), ("b",), ("a",), ("b",), ("a",)]
+
+
+def test_many_moving_hands_do_not_keep_an_exact_picture_away() -> None:
+    scheduler = Scheduler(4, 8, rest=0.1)
+    for painter in "pabcdefg":
+        scheduler.join(painter)
+    scheduler.offer("p", 0.0)
+    served, now = [], 0.0
+    for _ in range(60):
+        for painter in "abcdefg":
+            scheduler.offer(painter, now)
+        served.append(painted(scheduler, now, exact=False))
+        now += 0.01
+    assert served[0] == ("p",)
+    assert ("p!",) in served[10:20]
+    assert served.count(("p!",)) == 1
+
+
+def test_a_new_document_is_owed_nothing_of_the_old_one(resting: Scheduler) -> None:
+    resting.start_over("p")
+    assert resting.wake_at(1.0) is None
+    assert resting.next(9.0) == ()
+
+
+def test_an_exact_turn_that_fails_is_not_repeated(resting: Scheduler) -> None:
+    assert resting.next(2.0)
+    resting.finish(2.1)  # and no frame was numbered
+    assert resting.next(9.0) == ()
+    assert resting.wake_at(9.0) is None
+
+
+def test_who_wants_exact_pictures_only_gets_no_others() -> None:
+    scheduler = Scheduler(4, 8, rest=0.1)
+    scheduler.join("p")
+    scheduler.offer("p", 0.0, live=False)
+    assert painted(scheduler, 0.0, exact=True) == ("p!",)
+    assert scheduler.wake_at(0.0) is None
+
+
+# Batches
+
+
+def test_equal_work_that_waits_together_shares_one_use_of_the_device() -> None:
+    scheduler = Scheduler(8, 8, batch=4)
+    for painter in "abcdef":
+        scheduler.join(painter)
+        scheduler.offer(painter, 0.0, key="large" if painter in "bd" else "small")
+    assert painted(scheduler, 0.0, exact=False) == ("a", "c", "e", "f")
+    assert painted(scheduler, 0.01, exact=False) == ("b", "d")
+    assert painted(scheduler, 0.02, exact=False) == ()
+
+
+def test_a_batch_has_a_limit_and_the_round_says_who_is_in() -> None:
+    scheduler = Scheduler(8, 8, batch=2)
+    served = []
+    for painter in "abc":
+        scheduler.join(painter)
+    for _ in range(6):
+        for painter in "abc":
+            scheduler.offer(painter, 0.0, key="k")
+        served.append(painted(scheduler, 0.0, exact=False))
+    assert served == [("a", "b"), ("c", "a"), ("b", "c")] * 2
+
+
+def test_who_is_left_out_is_next() -> None:
+    scheduler = Scheduler(8, 8, batch=8)
+    for painter in "abcde":
+        scheduler.join(painter)
+    served = []
+    for _ in range(4):
+        for painter in "abcde":
+            scheduler.offer(painter, 0.0, key="odd" if painter == "c" else "even")
+        served.append(painted(scheduler, 0.0, exact=False))
+    assert served == [("a", "b", "d", "e"), ("c",)] * 2
+
+
+def test_work_without_a_key_goes_alone() -> None:
+    scheduler = Scheduler(8, 8, batch=4)
+    for painter in "ab":
+        scheduler.join(painter)
+        scheduler.offer(painter, 0.0)
+    assert painted(scheduler, 0.0, exact=False) == ("a",)
+    assert painted(scheduler, 0.0, exact=False) == ("b",)
+
+
+def test_previews_and_exact_pictures_are_not_mixed() -> None:
+    scheduler = Scheduler(8, 8, batch=4, rest=0.1)
+    for painter in "abcd":
+        scheduler.join(painter)
+    for painter, changed in zip("abcd", (0.0, 1.0, 0.0, 1.0), strict=True):
+        scheduler.offer(painter, changed, key="k")
+    assert painted(scheduler, 1.0, exact=False) == ("a!", "c!")
+    assert painted(scheduler, 1.0, exact=False) == ("b", "d")
+
+
+def test_requests_join_in_their_order_and_fill_what_painters_leave() -> None:
+    scheduler = Scheduler(8, 8, batch=4, rest=0.1)
+    scheduler.join("a")
+    scheduler.offer("a", 0.0, key="k", live=False)
+    for name, key in (("r1", "k"), ("r2", "k"), ("r3", "other"), ("r4", "k")):
+        scheduler.admit(name)
+        scheduler.enqueue(name, 0.0, key=key)
+    # r4 does not overtake r3.
+    assert painted(scheduler, 0.0, exact=True) == ("r1!", "a!", "r2!")
+    assert painted(scheduler, 0.0, exact=True) == ("r3!",)
+    assert painted(scheduler, 0.0, exact=True) == ("r4!",)
+
+
+def test_many_requests_leave_room_for_painters_in_a_batch() -> None:
+    scheduler = Scheduler(100, 8, batch=3, rest=0.1)
+    for painter in "ab":
+        scheduler.join(painter)
+    for number in range(20):
+        scheduler.admit(f"r{number}")
+        scheduler.enqueue(f"r{number}", 0.0, key="k")
+    served = []
+    for _ in range(3):
+        for painter in "ab":
+            scheduler.offer(painter, 0.0, key="k", live=False)
+        served.append(painted(scheduler, 0.0, exact=True))
+    assert served == [("r0!", "a!", "b!"), ("r1!", "a!", "b!"), ("r2!", "a!", "b!")]
+
+
+def test_a_batch_is_measured_by_the_picture() -> None:
+    estimates = []
+    for batch in (1, 10):
+        scheduler = Scheduler(40, 8, batch=batch)
+        for _ in range(40):
+            for number in range(10):
+                scheduler.admit(f"{number}")
+                scheduler.enqueue(f"{number}", 0.0, key="k")
+            while serve_all(scheduler, seconds=5.0):
+                pass
+            for number in range(10):
+                scheduler.release(f"{number}")
+        estimates.append(scheduler.retry_after())
+    assert estimates[0] > 2 * estimates[1]
+
+
+def serve_all(scheduler: Scheduler, seconds: float) -> int:
+    turns = scheduler.next(0.0)
+    if turns:
+        scheduler.finish(seconds)
+    return len(turns)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_everyone_is_painted_and_ends_exact(batch: int) -> None:
+    """Random hands on a busy device: after the last change each painter gets its exact picture, once."""
+    rng = random.Random(batch)
+    scheduler = Scheduler(8, 8, batch=batch, rest=0.1)
+    names = [f"p{number}" for number in range(12)]
+    changes = dict.fromkeys(names, 0)
+    shown: dict[str, tuple[int, bool]] = {}
+    for name in names:
+        scheduler.join(name)
+    now = 0.0
+    while now < 40.0:
+        for name in names:
+            if now < 20.0 and rng.random() < 0.2:
+                scheduler.offer(name, now, key=rng.choice(["k", "l"]) if name < "p5" else "k")
+                changes[name] += 1
+        turns = scheduler.next(now)
+        taken = {turn.painter: changes[turn.painter or ""] for turn in turns}
+        assert len(taken) == len(turns) <= batch
+        now += rng.choice([0.01, 0.03, 0.2])
+        if not turns:
+            continue
+        scheduler.finish(now)
+        for turn in turns:
+            name = turn.painter or ""
+            number = scheduler.number_frame(name, exact=turn.exact)
+            scheduler.sent(name, number)
+            scheduler.acknowledge(name, number)
+            assert shown.get(name) != (taken[name], True), "an exact picture was painted twice"
+            shown[name] = (taken[name], turn.exact)
+    assert shown == {name: (changes[name], True) for name in names}
