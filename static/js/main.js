@@ -129,7 +129,7 @@ async function show(frame) {
     shown = { frame: next, latency };
     framesShown++;
     photoFrame.dataset.filled = "";
-    status.pace({ latency, render: next.renderMicros / 1000 });
+    status.pace({ latency, render: next.renderMicros / 1000, exact: next.exact });
   }
 }
 

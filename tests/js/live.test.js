@@ -50,12 +50,12 @@ class Line {
   }
 }
 
-/** @param {{epoch: number, revision: number, number: number}} head */
-function frame({ epoch, revision, number }) {
+/** @param {{epoch: number, revision: number, number: number, exact?: boolean}} head */
+function frame({ epoch, revision, number, exact = true }) {
   const view = new DataView(new ArrayBuffer(33));
   view.setUint8(0, 16);
   view.setUint8(1, 1);
-  view.setUint8(2, 3);
+  view.setUint8(2, exact ? 3 : 2);
   view.setUint32(4, epoch, true);
   view.setUint32(8, revision, true);
   view.setUint32(12, number, true);
@@ -135,6 +135,7 @@ test("open, ready, whole map, then one patch per frame; pictures are acknowledge
       seed: 5,
       style: null,
       format: "jpeg",
+      quality: "live",
     },
   ]);
   live.mark(RECT);
@@ -341,6 +342,27 @@ test("a line that is dead without saying so is noticed, but only while a picture
   } finally {
     mock.timers.reset();
   }
+});
+
+test("a preview settles the page, and the exact picture that it is owed is watched for", () => {
+  const place = house();
+  const epoch = place.ready();
+  const { line, clock, live, told } = place;
+  line.take();
+  line.hear(frame({ epoch, revision: 1, number: 1, exact: false }));
+  assert.equal(told.frames.at(-1).exact, false);
+  live.shown(told.frames.at(-1));
+  assert.ok(live.settled);
+  assert.deepEqual(line.take(), [{ type: "ack", epoch, frame: 1 }]);
+  clock.time += 5_000;
+  live.watch();
+  assert.equal(line.take()[0].type, "ping", "the exact picture has not come");
+  line.hear(frame({ epoch, revision: 1, number: 2 }));
+  assert.equal(live.shown(told.frames.at(-1)), null, "the same state: no latency to tell");
+  assert.deepEqual(line.take(), [{ type: "ack", epoch, frame: 2 }]);
+  clock.time += 60_000;
+  live.watch();
+  assert.deepEqual(line.take(), [], "everything is shown");
 });
 
 test("waits grow, have a limit, and are never in step", () => {

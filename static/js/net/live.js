@@ -90,6 +90,7 @@ export class Live {
     this.heard = 0;
     this.asked = false;
     this.shownRevision = 0;
+    this.shownExact = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.retryTimer = undefined;
     this.askFlush = options.schedule(() => this.flush());
@@ -158,10 +159,11 @@ export class Live {
     if (frame.epoch !== this.outbox.epoch) return null;
     this.#send(JSON.stringify({ type: "ack", epoch: frame.epoch, frame: frame.number }));
     this.shownRevision = frame.revision;
+    this.shownExact = frame.exact;
     return this.latency.shown(frame.revision, this.options.now());
   }
 
-  /** Whether the newest state is on the screen. */
+  /** Whether the newest state is on the screen, be it as a preview. */
   get settled() {
     const { phase, revision, pending } = this.outbox;
     return phase === "ready" && !pending && revision > 0 && this.shownRevision === revision;
@@ -182,7 +184,8 @@ export class Live {
    * To be called every second or two: notices a line that is dead without having said so.
    */
   watch() {
-    const owed = this.outbox.phase === "ready" && this.shownRevision < this.outbox.revision;
+    const { phase, revision } = this.outbox;
+    const owed = phase === "ready" && (this.shownRevision < revision || !this.shownExact);
     const silence = this.options.now() - this.heard;
     if (!owed || silence < ASK_AFTER) {
       this.asked = false;
@@ -227,6 +230,7 @@ export class Live {
     const epoch = this.outbox.open(this.options.now());
     this.latency.reset();
     this.shownRevision = 0;
+    this.shownExact = false;
     this.#send(
       JSON.stringify({
         type: "open",
@@ -238,6 +242,8 @@ export class Live {
         seed: seed(),
         style: null,
         format: "jpeg",
+        // Previews while the hand moves; an exact picture follows by itself when it rests.
+        quality: "live",
       }),
     );
   }

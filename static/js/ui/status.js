@@ -4,7 +4,7 @@
  * @typedef {import("./studio.js").Studio} Studio
  * @typedef {{phase: string, why: string, retryIn: number}} Line
  */
-import { byId } from "./dom.js";
+import { byId, make } from "./dom.js";
 
 const SAVED = { saving: "Saving…", saved: "Saved in this browser", failed: "Not saved" };
 
@@ -15,6 +15,8 @@ export function mountStatus(studio) {
   // Apart from the text, which is read out when it changes: nobody wants to hear a countdown.
   const retry = byId("retry", HTMLElement);
   const pace = byId("pace", HTMLElement);
+  // What the photo is now: it may become exact long after the stroke whose pace stands beside it.
+  const quality = make("span", { class: "quality" });
   const saved = byId("saved", HTMLElement);
   const about = byId("about", HTMLElement);
   const noPhoto = byId("no-photo", HTMLElement);
@@ -59,15 +61,18 @@ export function mountStatus(studio) {
       else if (phase === "stopped") showLink(phase, why || "Not connected");
       else showLink(phase, "Connecting…");
     },
-    /** @param {{latency: number | null, render: number}} measured milliseconds */
-    pace({ latency, render }) {
+    /** @param {{latency: number | null, render: number, exact: boolean}} measured milliseconds */
+    pace({ latency, render, exact }) {
+      pace.dataset.quality = exact ? "exact" : "preview";
+      quality.textContent = exact ? "exact photo" : "preview";
       if (latency !== null) {
         pace.dataset.latency = String(Math.round(latency));
         pace.replaceChildren(
           strong(`${Math.round(latency)} ms`),
           " stroke to photo · ",
           strong(`${Math.round(render)} ms`),
-          " rendering",
+          " rendering · ",
+          quality,
         );
       }
     },
@@ -81,7 +86,5 @@ export function mountStatus(studio) {
 
 /** @param {string} text */
 function strong(text) {
-  const element = document.createElement("b");
-  element.textContent = text;
-  return element;
+  return make("b", {}, text);
 }
