@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
+from engine.backends import backend_for
 from engine.device import choose
 from engine.errors import EngineError, UnknownModel
 from engine.model import Model, Picture
 from engine.modulation import TableCache
 from engine.painter import Painter, Quality
-from engine.torch_backend import TorchBackend
 from models.checkpoint import CheckpointError, load, parameter_count, read_spec
 from models.spec import ModelSpec
 
@@ -59,9 +59,9 @@ class Library:
         self._specs: dict[str, ModelSpec] = {}
         self._parameters: dict[str, int] = {}
         self._loaded: dict[str, Model] = {}
-        self._backend = TorchBackend(self._compute.device, self._compute.dtype)
+        self._backend, note = backend_for(self._compute)
         self._cache = TableCache(cache_mb << 20)
-        self.problems: list[str] = []
+        self.problems: list[str] = [note] if note else []
         for path in (path for directory in directories for path in sorted(directory.glob("*.safetensors"))):
             self._add(path)
         if not self._specs:
