@@ -22,7 +22,9 @@ from playwright.sync_api import Locator, Page
 from models.checkpoint import save
 from models.encoder import StyleEncoder
 from models.generator import StyledSpadeGenerator
+from models.importing import import_model, write_model
 from models.labels import load_label_set
+from tests.public_checkpoints import spade_state
 from tests.serving import CHECKOUT_COMMAND, Server, drain, free_port, wait_until_ready
 from tests.tiny import STYLE_DIM, tiny_networks, tiny_spec
 
@@ -71,7 +73,8 @@ def browser_context_args() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with models that paint 256 × 256 in milliseconds: `tiny`, and `city` in another label set."""
+    """A folder with models that paint 256 × 256 in milliseconds: `tiny`, `city` in another label set, and
+    `coco`, a public one of 183 labels that has no style and reads instance edges."""
     folder = tmp_path_factory.mktemp("models")
     save(folder / "tiny.safetensors", dataclasses.replace(tiny_spec(), native_size=256), *tiny_networks())
     # The same family in a label set of its own.
@@ -83,6 +86,9 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     spec = dataclasses.replace(tiny_spec("city"), name="City", labels=city, native_size=256)
     save(folder / "city.safetensors", spec, generator, StyleEncoder(options["encoder_widths"], STYLE_DIM))
+    torch.save(spade_state(ngf=4, hidden=8), folder / "latest_net_G.pth")
+    coco = import_model(folder / "latest_net_G.pth", "coco", name="Tiny COCO")
+    write_model(coco, folder / "coco.safetensors")
     return folder
 
 

@@ -93,7 +93,7 @@ class FakePainter:
         return self.spec.id, -(-self.width // self.spec.stride), -(-self.height // self.spec.stride)
 
     def render(self, quality: str = "exact") -> np.ndarray:
-        self.library.work()
+        self.library.work(quality)
         return self.paint(quality)
 
     def paint(self, quality: str) -> np.ndarray:
@@ -114,9 +114,9 @@ class FakePainter:
 
 @dataclass
 class FakeLibrary:
-    """`gate` pauses rendering, `seconds` slows it, `failure` is raised by the next render, and every
-    render of a map that holds `poison` fails. With `previews`, live pictures but a
-    painter's first are previews."""
+    """`gate` pauses rendering, `exact_gate` that of exact pictures; `seconds` slows it, `failure` is raised
+    by the next render, and every render of a map that holds `poison` fails. With `previews`, live pictures
+    but a painter's first are previews."""
 
     seconds: float = 0.0
     previews: bool = False
@@ -126,6 +126,7 @@ class FakeLibrary:
     warm_up_failure: Exception | None = None
     rendered: int = 0
     gate: threading.Event = field(default_factory=threading.Event)
+    exact_gate: threading.Event = field(default_factory=threading.Event)
     warm_up_gate: threading.Event = field(default_factory=threading.Event)
     calls: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     qualities: list[str] = field(default_factory=list)
@@ -136,6 +137,7 @@ class FakeLibrary:
 
     def __post_init__(self) -> None:
         self.gate.set()
+        self.exact_gate.set()
         self.warm_up_gate.set()
         things = fake_spec("things", load_label_set("coco182"), 0, {"instance_edges": True})
         city = fake_spec("city", load_label_set("cityscapes35"))
@@ -160,14 +162,16 @@ class FakeLibrary:
         return FakePainter(self, self.spec(model_id), width, height)
 
     def render_many(self, painters: Sequence[FakePainter], quality: str = "exact") -> list[np.ndarray]:
-        self.work()
+        self.work(quality)
         self.batches.append(len(painters))
         return [painter.paint(quality) for painter in painters]
 
-    def work(self) -> None:
+    def work(self, quality: str) -> None:
         """One use of the device."""
         assert threading.current_thread().name.startswith(DEVICE_THREAD), "rendering on another thread"
         self.gate.wait(10)
+        if quality == "exact":
+            self.exact_gate.wait(10)
         time.sleep(self.seconds)
         if self.failure is not None:
             failure, self.failure = self.failure, None

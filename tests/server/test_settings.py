@@ -8,11 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from server.services import batch_size, open_library
-from server.services import batch_size, open_library
-from server.services import batch_size, open_library
 from server.settings import Settings, SeveralWorkersError, refuse_several_workers
-from tests.server.fake_engine import FakeLibrary
-from tests.server.fake_engine import FakeLibrary
 from tests.server.fake_engine import FakeLibrary
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -57,12 +53,6 @@ def test_every_setting_is_documented_and_nothing_else() -> None:
         ("CACHE_MB", "64", "cache_mb", 64),
         ("SESSION_MB", "0", "session_mb", 0),
         ("BATCH", "4", "batch", 4),
-        ("CACHE_MB", "64", "cache_mb", 64),
-        ("SESSION_MB", "0", "session_mb", 0),
-        ("BATCH", "4", "batch", 4),
-        ("CACHE_MB", "64", "cache_mb", 64),
-        ("SESSION_MB", "0", "session_mb", 0),
-        ("BATCH", "4", "batch", 4),
         ("DOCS", "false", "docs", False),
         ("PORT", "", "port", 8000),
     ],
@@ -87,10 +77,6 @@ def test_arguments_win(monkeypatch: pytest.MonkeyPatch) -> None:
         ("PRECISION", "fp8"),
         ("JPEG_QUALITY", "0"),
         ("QUEUE_LENGTH", "0"),
-        ("BATCH", "0"),
-        ("CACHE_MB", "-1"),
-        ("BATCH", "0"),
-        ("CACHE_MB", "-1"),
         ("BATCH", "0"),
         ("CACHE_MB", "-1"),
         ("IDLE_TIMEOUT", "0"),
@@ -124,38 +110,6 @@ def test_a_live_message_may_hold_a_whole_map() -> None:
         ("NVIDIA H200", None, 8),
         ("NVIDIA H200", 1, 1),
     ],
-)
-def test_how_many_are_painted_together(device: str, batch: int | None, size: int) -> None:
-    library: Any = FakeLibrary(device_name=device)
-    assert batch_size(Settings(batch=batch), library) == size
-
-
-def test_the_memory_settings_reach_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, Any] = {}
-    monkeypatch.setattr("server.services.Library.builtin", lambda **options: given.update(options))
-    open_library(Settings(cache_mb=99, session_mb=7))
-    assert (given["cache_mb"], given["session_mb"]) == (99, 7)
-
-
-@pytest.mark.parametrize(
-    ("device", "batch", "size"),
-    [("CPU (2 threads)", None, 1), ("CPU (2 threads)", 4, 4), ("NVIDIA H200", None, 8), ("NVIDIA H200", 1, 1)],
-)
-def test_how_many_are_painted_together(device: str, batch: int | None, size: int) -> None:
-    library: Any = FakeLibrary(device_name=device)
-    assert batch_size(Settings(batch=batch), library) == size
-
-
-def test_the_memory_settings_reach_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, Any] = {}
-    monkeypatch.setattr("server.services.Library.builtin", lambda **options: given.update(options))
-    open_library(Settings(cache_mb=99, session_mb=7))
-    assert (given["cache_mb"], given["session_mb"]) == (99, 7)
-
-
-@pytest.mark.parametrize(
-    ("device", "batch", "size"),
-    [("CPU (2 threads)", None, 1), ("CPU (2 threads)", 4, 4), ("NVIDIA H200", None, 8), ("NVIDIA H200", 1, 1)],
 )
 def test_how_many_are_painted_together(device: str, batch: int | None, size: int) -> None:
     library: Any = FakeLibrary(device_name=device)
