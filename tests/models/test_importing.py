@@ -376,13 +376,23 @@ def test_a_file_that_inflates_is_refused(tmp_path: Path) -> None:
     assert "compressed" in refused(tmp_path / "bomb.pth")
 
 
-def test_a_storage_larger_than_the_file_is_refused(tmp_path: Path) -> None:
-    """A pickle may claim any number of values; memory is taken for what the file has."""
-    plain = written(tmp_path, {"a": torch.zeros(1000)}).read_bytes()
-    claim = plain.replace(b"M\xe8\x03", b"\x8a\x06\x00\x00\x00\x00\x00\x10")
-    assert claim != plain
-    (tmp_path / "claim.pth").write_bytes(claim)
-    refused(tmp_path / "claim.pth")
+@pytest.mark.parametrize("legacy", [True, False])
+@pytest.mark.parametrize("count", [b"J\x00\x00\x10\x00", b"\x8a\x06\x00\x00\x00\x00\x00\x10"])
+def test_a_storage_larger_than_the_file_is_refused(tmp_path: Path, legacy: bool, count: bytes) -> None:
+    """A pickle may claim a million values, or 2⁴⁴; memory is taken for what the file has."""
+
+    def lie(data: bytes) -> bytes:
+        return data.replace(b"M\xe8\x03", count)  # 1000 as the pickle writes it
+
+    plain, claim = written(tmp_path, {"a": torch.zeros(1000)}, legacy=legacy), tmp_path / "claim.pth"
+    if legacy:
+        claim.write_bytes(lie(plain.read_bytes()))
+    else:
+        with zipfile.ZipFile(plain) as source, zipfile.ZipFile(claim, "w") as archive:
+            for entry in source.infolist():
+                archive.writestr(entry.filename, lie(source.read(entry)))
+    assert claim.read_bytes() != plain.read_bytes()
+    assert "cannot read" in refused(claim)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
