@@ -87,6 +87,9 @@ def body(number: int) -> Body:
 def _form(rng: random.Random) -> Body:
     fields = _fields(rng)
     parts = [("mask", rng.choice(['; filename="m.png"', '; filename="ü\\".png"', ""]), _mask(rng))]
+    if rng.random() < 0.3:
+        extra = rng.choice(['; filename="i.png"', '; filename=""', ""])
+        parts.append(("instances", extra, _instances(rng, parts[0][2])))
     parts += [(name, "", str(value).encode("utf-8", "surrogatepass")) for name, value in fields.items()]
     rng.shuffle(parts)
     return _multipart(parts, "b0undary")
@@ -121,7 +124,10 @@ def _broken_form(rng: random.Random) -> Body:
 
 
 def _json(rng: random.Random) -> Body:
-    fields = {**_fields(rng), "mask": base64.b64encode(_mask(rng)).decode()}
+    mask = _mask(rng)
+    fields = {**_fields(rng), "mask": base64.b64encode(mask).decode()}
+    if rng.random() < 0.3:
+        fields["instances"] = base64.b64encode(_instances(rng, mask)).decode()
     return Body({"Content-Type": "application/json"}, json.dumps(fields).encode())
 
 
@@ -168,7 +174,7 @@ def _fields(rng: random.Random) -> dict[str, Any]:
         "height": [16, 47, 64, *strange],
         "format": ["jpeg", "png", "webp", "jpg", "gif", *strange],
         "quality": [1, 50, 100, 0, 101, *strange],
-        "model": ["", "none", "../../etc/passwd", *strange],
+        "model": ["", "things", "none", "../../etc/passwd", *strange],
         "style": [*map(json.dumps, STYLES), "[]", "[1e999]", "{}", "null", "[[[]]]", "[" * 3000, *strange],
         "other": strange,
     }
@@ -189,6 +195,17 @@ def _valid_mask(rng: random.Random) -> bytes:
     if kind == "palette":
         image.putpalette(LABELS.palette())
     return _saved(image, "WEBP" if kind == "webp" else "PNG", lossless=True)
+
+
+def _instances(rng: random.Random, mask: bytes) -> bytes:
+    """A file for the field instances, of the mask's size if that can be read; often no instance map."""
+    size = (17, 16)
+    with contextlib.suppress(Exception), Image.open(io.BytesIO(mask), formats=["PNG"]) as image:
+        if max(image.size) <= 64:
+            size = image.size
+    values = np.frombuffer(rng.randbytes(2 * size[0] * size[1]), np.uint16).reshape(size[::-1])
+    good = _saved(Image.fromarray(values.astype(rng.choice([np.uint8, np.uint16]))), "PNG")
+    return rng.choice([lambda: good, lambda: good, lambda: mutated(rng, good), lambda: _mask(rng)])()
 
 
 def _ids(rng: random.Random, width: int, height: int) -> np.ndarray:

@@ -64,14 +64,14 @@ export function mountStatus(studio) {
     /** @param {{latency: number | null, render: number, exact: boolean}} measured milliseconds */
     pace({ latency, render, exact }) {
       pace.dataset.quality = exact ? "exact" : "preview";
-      quality.textContent = exact ? "exact photo" : "preview";
+      quality.textContent = exact ? " · exact photo" : " · preview";
       if (latency !== null) {
         pace.dataset.latency = String(Math.round(latency));
         pace.replaceChildren(
           strong(`${Math.round(latency)} ms`),
           " stroke to photo · ",
           strong(`${Math.round(render)} ms`),
-          " rendering · ",
+          " rendering",
           quality,
         );
       }
