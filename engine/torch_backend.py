@@ -9,6 +9,7 @@ from torch import Tensor
 from engine.backend import LEAK, Modulation, Packed
 
 _ROWS = 256  # rows of one matrix product: always as many, so that a row's sum is always formed the same way
+_COLUMNS = 32  # and at least as many outputs: the products of narrower ones depend on a row's place
 _PIXELS = 1 << 14  # pixels modulated at a time on a CPU, so that what lies between stays in its caches
 
 
@@ -66,11 +67,13 @@ class TorchBackend:
 
     def linear(self, x: Tensor, weights: Packed, *, out: Tensor) -> None:
         weight, bias = weights.data[0].flatten(1), weights.data[1]
+        narrow = max(0, _COLUMNS - weights.fout)
+        weight, bias = F.pad(weight, (0, 0, 0, narrow)), F.pad(bias, (0, narrow))
         for first in range(0, x.shape[0], _ROWS):
             part = x[first : first + _ROWS]
             short = _ROWS - part.shape[0]
             whole = F.pad(part, (0, 0, 0, short)) if short else part
-            out[first : first + _ROWS] = F.linear(whole, weight, bias)[: part.shape[0]]
+            out[first : first + _ROWS] = F.linear(whole, weight, bias)[: part.shape[0], : weights.fout]
 
 
 def _doubled(x: Tensor, height: int, width: int) -> Tensor:
