@@ -19,4 +19,4 @@ def backend_for(compute: Compute) -> tuple[Backend, str]:
     fine, reason = native.supported(compute.dtype)
     if fine:
         return native.NativeBackend(compute.dtype), ""
-    return TorchBackend(compute.device, compute.dtype), f"painting with plain torch, which is slower: {reason}"
+    return TorchBackend(compute.device, compute.dtype), f"plain torch paints, which is slower: {reason}"

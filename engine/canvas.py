@@ -162,6 +162,7 @@ class Canvas:
     def put(self, x: int, y: int, labels: LabelMap) -> None:
         """Replace a rectangle, which lies inside."""
         height, width = labels.shape
+        x, y = int(x), int(y)
         self.labels[y : y + height, x : x + width] = labels
         self._dirty = Rect(y, x, y + height, x + width).union(self._dirty)
 

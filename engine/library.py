@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from engine.backends import backend_for
@@ -22,8 +24,7 @@ BUILTIN = Path(__file__).resolve().parent.parent / "models" / "weights"
 class Library:
     """Every model in some folders, by id; earlier folders win.
 
-    Reading a header is cheap and happens at once; weights are read when a painter first needs them. Make
-    painters and paint with them from one thread only.
+    Reading a header is cheap and happens at once; weights are read when a painter first needs them.
 
     Args:
         directories: folders of .safetensors files; ones that do not exist are passed over.
@@ -60,7 +61,7 @@ class Library:
         self._parameters: dict[str, int] = {}
         self._loaded: dict[str, Model] = {}
         self._backend, note = backend_for(self._compute)
-        self._cache = TableCache(cache_mb << 20)
+        self._cache, self._lock = TableCache(cache_mb << 20), threading.RLock()
         self.problems: list[str] = [note] if note else []
         for path in (path for directory in directories for path in sorted(directory.glob("*.safetensors"))):
             self._add(path)
@@ -136,12 +137,24 @@ class Library:
             CheckpointError: the file changed or is broken.
             EngineError: a side smaller than 1.
         """
-        return Painter(self._model(self.spec(model_id).id), width, height)
+        return Painter(self._model(self.spec(model_id).id), width, height, self._session_bytes)
 
     def render_many(self, painters: Sequence[Painter], quality: Quality = "exact") -> list[Picture]:
-        """Paint several painters' pictures, those with equal `batch_key` together; each as if painted
-        alone."""
-        return [painter.render(quality) for painter in painters]
+        """Paint several painters' pictures, those with equal `batch_key` in one forward pass; each as if
+        painted alone.
+
+        Previews are small, and painted one by one.
+        """
+        if quality == "live":
+            return [painter.render("live") for painter in painters]
+        groups: dict[tuple[str, int, int], list[int]] = {}
+        for i, painter in enumerate(painters):
+            groups.setdefault(painter.batch_key, []).append(i)
+        pictures: dict[int, Picture] = {}
+        for members in groups.values():
+            painted = Painter.render_together([painters[i] for i in members])
+            pictures.update(zip(members, painted, strict=True))
+        return [pictures[i] for i in range(len(painters))]
 
     @property
     def cached_bytes(self) -> int:
@@ -149,9 +162,37 @@ class Library:
         return self._cache.nbytes
 
     def _model(self, model_id: str) -> Model:
-        if model_id not in self._loaded:
-            self._loaded[model_id] = Model(load(self._paths[model_id]), self._backend, self._cache)
-        return self._loaded[model_id]
+        with self._lock:
+            if model_id not in self._loaded:
+                loaded = load(self._paths[model_id])
+                self._loaded[model_id] = Model(loaded, self._backend, self._cache, self._lock)
+            return self._loaded[model_id]
+
+    def style_of(self, photo: Picture, model_id: str | None = None) -> tuple[float, ...]:
+        """The style code of a photo, by the model's encoder (the mean of its distribution).
+
+        Args:
+            photo: uint8 (H, W, 3), RGB, any size.
+
+        Raises:
+            UnknownModel: no such model.
+            EngineError: a model without encoder, or something else than a picture.
+        """
+        model = self._model(self.spec(model_id).id)
+        if model.encoder is None:
+            raise EngineError(
+                f"the style of a photo by model {model.spec.id!r}",
+                "its file holds no style encoder",
+                "Use a seed or a style code.",
+            )
+        if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or not photo.size:
+            raise EngineError(
+                f"a photo of {photo.dtype} {photo.shape}", "expected uint8 (H, W, 3)", "Convert it."
+            )
+        pixels = torch.from_numpy(photo.copy()).permute(2, 0, 1).unsqueeze(0).float() / 127.5 - 1
+        with self._lock, torch.inference_mode():
+            mean, _ = model.encoder(pixels)
+        return tuple(float(value) for value in mean[0])
 
     def warm_up(self) -> None:
         """Load the default model and paint once at its own size, so that the first painter waits for

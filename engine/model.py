@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from threading import RLock
 
 import numpy as np
 import torch
@@ -17,7 +19,8 @@ from engine.canvas import Canvas
 from engine.errors import EngineError
 from engine.modulation import DenseLevel, Extras, Level, TableCache, TableLevel
 from engine.network import Network, Norm
-from engine.trunk import Trunk, Workspace
+from engine.preview import Preview
+from engine.trunk import Trunk, Workspace, to_bytes
 from models.checkpoint import LoadedModel
 
 Picture = NDArray[np.uint8]
@@ -41,10 +44,17 @@ class Style:
 
 
 class Model:
-    """Paints canvases. For one thread at a time."""
+    """Paints canvases. Hold `lock` while painting: tables and working memory are shared.
 
-    def __init__(self, loaded: LoadedModel, backend: Backend, cache: TableCache) -> None:
+    Args:
+        lock: of everything that shares `cache`; one of its own by default.
+    """
+
+    def __init__(
+        self, loaded: LoadedModel, backend: Backend, cache: TableCache, lock: RLock | None = None
+    ) -> None:
         self.spec, self.backend, self._cache = loaded.spec, backend, cache
+        self.lock = lock or threading.RLock()
         self.encoder = loaded.encoder
         self.network = Network(loaded.generator, backend)
         self.workspace = Workspace(backend.device, backend.dtype)
@@ -87,18 +97,44 @@ class Model:
             label=first,
         )
 
+    def preview(self, canvas: Canvas, most_bytes: int) -> Preview | None:
+        """Memory for live previews of a canvas, or None where they cannot be had or would take too much."""
+        needed = canvas.nbytes + Preview.needs(self.network, self.backend, canvas.padded)
+        if needed > most_bytes or not Preview.possible(self.network):
+            return None
+        return Preview(self.network, self.backend, canvas.padded)
+
     @torch.inference_mode()
-    def paint(self, canvas: Canvas, style: Style) -> Picture:
-        """The whole frame at the chosen precision: uint8 (h, w, 3), RGB."""
-        return self.paint_many([canvas], [style])[0]
+    def paint(self, canvas: Canvas, style: Style, preview: Preview | None = None) -> Picture:
+        """The whole frame at the chosen precision: uint8 (h, w, 3), RGB.
+
+        Args:
+            preview: takes what it needs to repaint near the next change.
+        """
+        return self._paint([canvas], [style], preview)[0]
+
+    @torch.inference_mode()
+    def paint_near_change(self, canvas: Canvas, style: Style, preview: Preview) -> Picture | None:
+        """Like `paint`, but only near what has changed since, and approximately; None if that is not worth
+        while, and nothing has been done."""
+        canvas.refresh()
+        changed = canvas.changed
+        if changed is None or not preview.covers(changed):
+            return None
+        self.workspace.begin(*canvas.padded)
+        levels = self.prepare([canvas], [style])
+        if not all(isinstance(level, TableLevel) for level in levels):
+            return None
+        extras = self.extras([style], *canvas.padded)
+        preview.update(self.trunk, self.start([canvas], [style]), levels, extras, changed)
+        canvas.changed = None
+        return _cropped(preview.picture, canvas)
 
     @torch.inference_mode()
     def paint_many(self, canvases: Sequence[Canvas], styles: Sequence[Style]) -> list[Picture]:
-        """The frames of canvases that are padded to the same size, together where tables serve all of
-        them."""
-        groups = self._groups(canvases, styles)
+        """The frames of several canvases, together where one size and the tables serve all of them."""
         pictures: dict[int, Picture] = {}
-        for members in groups:
+        for members in self._groups(canvases, styles):
             painted = self._paint([canvases[i] for i in members], [styles[i] for i in members])
             pictures.update(zip(members, painted, strict=True))
         return [pictures[i] for i in range(len(canvases))]
@@ -161,24 +197,23 @@ class Model:
             starts.append(map_.label_conv(conv, conv.style_rows(codes), 0, level.shape[0]))
         return torch.cat(starts).to(self.backend.dtype).contiguous()
 
-    def finished(self, raw: Tensor) -> NDArray[np.uint8]:
-        """The last convolution's values, float32 (B, H, W, 3) → uint8, through tanh and to 0 … 255."""
-        return torch.tanh(raw).add_(1).mul_(127.5).round_().clamp_(0, 255).byte().cpu().numpy()
-
-    def _paint(self, canvases: Sequence[Canvas], styles: Sequence[Style]) -> list[Picture]:
+    def _paint(
+        self, canvases: Sequence[Canvas], styles: Sequence[Style], preview: Preview | None = None
+    ) -> list[Picture]:
         height, width = canvases[0].padded
         self.workspace.begin(len(canvases), height, width)
         levels = self.prepare(canvases, styles)
         if len(canvases) > 1 and not all(isinstance(level, TableLevel) for level in levels):
             return [self._paint([canvas], [style])[0] for canvas, style in zip(canvases, styles, strict=True)]
-        raw = self.trunk.run(self.start(canvases, styles), levels, self.extras(styles, height, width))
-        pictures = self.finished(raw)
+        keep = preview.outputs if preview is not None else ()
+        extras = self.extras(styles, height, width)
+        raw = self.trunk.run(self.start(canvases, styles), levels, extras, keep)
+        pictures = to_bytes(raw).numpy()
+        if preview is not None:
+            preview.begin(pictures[0])
         for canvas in canvases:
             canvas.changed = None
-        return [
-            np.ascontiguousarray(picture[: canvas.height, : canvas.width])
-            for picture, canvas in zip(pictures, canvases, strict=True)
-        ]
+        return [_cropped(picture, canvas) for picture, canvas in zip(pictures, canvases, strict=True)]
 
     def _groups(self, canvases: Sequence[Canvas], styles: Sequence[Style]) -> list[list[int]]:
         """Which can share a forward pass: equal sizes, and equal styles where tables depend on them."""
@@ -221,3 +256,7 @@ class Model:
         ):
             self._noise.popitem(last=False)
         return self._noise[key]
+
+
+def _cropped(picture: Picture, canvas: Canvas) -> Picture:
+    return picture[: canvas.height, : canvas.width].copy()

@@ -8,19 +8,24 @@ from typing import Literal, SupportsIndex
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from engine.canvas import InstanceMap, LabelMap
 from engine.errors import EngineError
 from engine.model import Model, Picture, Style
+from engine.patterns import Cells
+from engine.preview import Preview
 from models.noise import style_from_seed
 
 MAX_SEED = 2**32 - 1
 MAX_STYLE = 100.0  # largest magnitude of a style code's values
+MAX_STYLES = 4096  # that regions can choose among
 Quality = Literal["exact", "live"]
 
 
 class Painter:
-    """Paints one label map in one style. For one thread at a time: the device worker's.
+    """Paints one label map in one style. Each painter is for one thread at a time; several may paint at once,
+    and take turns.
 
     Equal map, style, noise seed, model, device, precision and thread count give equal bytes, whatever was
     painted before.
@@ -29,18 +34,22 @@ class Painter:
         model: the checkpoint, ready to paint.
         width, height: size of the map and of the picture in pixels; any size, painted on the next multiple of
             the model's stride and cropped.
+        session_bytes: most that may be kept between pictures for live previews.
 
     Raises:
         EngineError: a side smaller than 1, or a size that the model cannot paint.
     """
 
-    def __init__(self, model: Model, width: int, height: int) -> None:
+    def __init__(self, model: Model, width: int, height: int, session_bytes: int = 0) -> None:
         self._model, self.spec = model, model.spec
         self.width, self.height = width, height
         self._known = np.zeros(256, bool)
         self._known[[label.id for label in self.spec.labels.labels]] = True
         self._canvas = model.canvas(width, height)
         self._style = Style(torch.zeros(self.spec.style_dim))
+        self._session_bytes = session_bytes
+        self._preview: Preview | None = None
+        self._previewed: tuple[Style, int] | None = None  # the style and seed of what the preview holds
         self._exact = True
         self.set_style(0)
 
@@ -123,8 +132,7 @@ class Painter:
 
         Args:
             style: a seed, 0 … MAX_SEED, which sets the style code drawn from it and the noise field; or a
-            style code
-                of `spec.style_dim` finite values, which leaves the noise as it is.
+                style code of `spec.style_dim` finite values, which leaves the noise as it is.
 
         Raises:
             EngineError: a seed out of range, or a code of another length or with values that are not finite.
@@ -133,8 +141,70 @@ class Painter:
             seed = index(style)
             self.set_noise(seed)
             normal = style_from_seed(seed, self.spec.style_dim)
-            self._style = Style(self._model.network.code_from_normal(normal), seed)
+            self._take_style(Style(self._model.network.code_from_normal(normal), seed))
             return
+        self._take_style(Style(self._checked_code(style), self._style.seed))
+
+    def set_styles(self, codes: Sequence[Sequence[float]], where: NDArray[np.integer]) -> None:
+        """Give regions styles of their own, for models whose labels and style are read together (OASIS).
+
+        Args:
+            codes: up to 4,096 style codes. where: integer (H, W), which of them each pixel takes.
+
+        Raises:
+            EngineError: another model, a code that `set_style` would refuse, or a map of another size or with
+                numbers that name no code; the style stays as it was.
+        """
+        self._check_reads_style_per_pixel()
+        checked = [self._checked_code(code) for code in codes]
+        if not 0 < len(checked) <= MAX_STYLES:
+            raise EngineError(
+                f"{len(checked)} style codes", f"1 to {MAX_STYLES} can be chosen among", "Send as many."
+            )
+        if where.shape != (self.height, self.width) or where.min() < 0 or where.max() >= len(checked):
+            raise EngineError(
+                f"a style map of {where.shape}",
+                f"expected ({self.height}, {self.width}) with numbers from 0 to {len(checked) - 1}",
+                "Send one of the canvas's size.",
+            )
+        self._take_style(Style(checked[0], self._style.seed, torch.stack(checked)), where.astype(np.int32))
+
+    def set_style_field(self, field: NDArray[np.float32]) -> None:
+        """Give every pixel a style of its own, for models whose labels and style are read together (OASIS).
+
+        No table can hold that: every norm is convolved, which takes several times as long.
+
+        Args:
+            field: float32 (D, H, W), finite.
+
+        Raises:
+            EngineError: another model, shape or type, or values out of range; the style stays as it was.
+        """
+        self._check_reads_style_per_pixel()
+        shape = (self.spec.style_dim, self.height, self.width)
+        if field.shape != shape or not np.isfinite(field).all() or np.abs(field).max() > MAX_STYLE:
+            raise EngineError(
+                f"a style field of {field.shape}",
+                f"expected {shape}, finite values within ±{MAX_STYLE:g}",
+                "Send such a one.",
+            )
+        height, width = self._canvas.padded
+        around = ((0, 0), (0, height - self.height), (0, width - self.width))
+        per_pixel = torch.from_numpy(np.pad(field.astype(np.float32), around, mode="edge"))
+        self._take_style(Style(per_pixel.mean((1, 2)), self._style.seed, per_pixel=per_pixel))
+
+    def _check_reads_style_per_pixel(self) -> None:
+        if not self._model.network.styled_labels:
+            raise EngineError(
+                "styles by region", f"model {self.spec.id!r} has one style at a time", "Use set_style."
+            )
+
+    def _take_style(self, style: Style, where: Cells | None = None) -> None:
+        if where is not None or self._canvas.style_map is not None:
+            self._canvas.put_styles(where)
+        self._style = style
+
+    def _checked_code(self, style: Sequence[float]) -> torch.Tensor:
         if len(style) != self.spec.style_dim:
             raise EngineError(
                 f"a style code of {len(style)} values",
@@ -142,13 +212,13 @@ class Painter:
                 "Send as many.",
             )
         code = torch.tensor(style, dtype=torch.float32)
-        if not torch.isfinite(code).all() or code.abs().max() > MAX_STYLE:
+        if not torch.isfinite(code).all() or (code.abs() > MAX_STYLE).any():
             raise EngineError(
                 "the style code",
                 f"it holds values that are not finite or beyond ±{MAX_STYLE:g}",
                 "Send others.",
             )
-        self._style = Style(code, self._style.seed)
+        return code
 
     def set_noise(self, seed: int) -> None:
         """Choose the noise field: the small shapes inside regions, at fixed places.
@@ -191,5 +261,42 @@ class Painter:
             quality: "exact", the whole frame at the chosen precision; or "live", which may repaint only near
                 what changed since the last picture. `exact` says afterwards which it was.
         """
-        self._exact = True
-        return self._model.paint(self._canvas, self._style)
+        with self._model.lock:
+            if quality == "live":
+                return self._render_live()
+            return self._render_exact()
+
+    @staticmethod
+    def render_together(painters: Sequence[Painter]) -> list[Picture]:
+        """Exact pictures of painters of one model, those of one size in one forward pass where they can be.
+
+        Raises:
+            ValueError: painters of several models.
+        """
+        if len({id(painter._model) for painter in painters}) != 1:
+            raise ValueError("painters of several models")
+        if len(painters) == 1:
+            return [painters[0].render()]
+        model = painters[0]._model
+        with model.lock:
+            pictures = model.paint_many([p._canvas for p in painters], [p._style for p in painters])
+        for painter in painters:
+            painter._exact, painter._previewed = True, None
+        return pictures
+
+    def _render_exact(self) -> Picture:
+        picture = self._model.paint(self._canvas, self._style, self._preview)
+        self._exact, self._previewed = True, (self._style, self._style.seed)
+        return picture
+
+    def _render_live(self) -> Picture:
+        if self._preview is None:
+            self._preview = self._model.preview(self._canvas, self._session_bytes)
+            self._previewed = None
+        if self._preview is None or self._previewed != (self._style, self._style.seed):
+            return self._render_exact()
+        picture = self._model.paint_near_change(self._canvas, self._style, self._preview)
+        if picture is None:
+            return self._render_exact()
+        self._exact = False
+        return picture

@@ -108,3 +108,9 @@ class Trunk:
         if shortcut is not x and shortcut is not out:
             space.give(shortcut)
         return out
+
+
+def to_bytes(raw: Tensor) -> Tensor:
+    """The last convolution's values, float32 (…, 3) → uint8 on the CPU, through tanh and from −1 … 1 to 0 …
+    255."""
+    return torch.tanh(raw).add_(1).mul_(127.5).round_().clamp_(0, 255).byte().cpu()
