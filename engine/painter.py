@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.canvas import InstanceMap, LabelMap
+from engine.canvas import Canvas, InstanceMap, LabelMap
 from engine.errors import EngineError
 from engine.model import Model, Picture, Style
 from engine.patterns import Cells
@@ -273,16 +273,20 @@ class Painter:
         Raises:
             ValueError: painters of several models.
         """
-        if len({id(painter._model) for painter in painters}) != 1:
-            raise ValueError("painters of several models")
         if len(painters) == 1:
             return [painters[0].render()]
-        model = painters[0]._model
-        with model.lock:
-            pictures = model.paint_many([p._canvas for p in painters], [p._style for p in painters])
+        models, canvases, styles = zip(*(painter._parts for painter in painters), strict=True)  # noqa: SLF001
+        if len(set(models)) != 1:
+            raise ValueError("painters of several models")
+        with models[0].lock:
+            pictures = models[0].paint_many(canvases, styles)
         for painter in painters:
-            painter._exact, painter._previewed = True, None
+            painter._exact, painter._previewed = True, None  # noqa: SLF001
         return pictures
+
+    @property
+    def _parts(self) -> tuple[Model, Canvas, Style]:
+        return self._model, self._canvas, self._style
 
     def _render_exact(self) -> Picture:
         picture = self._model.paint(self._canvas, self._style, self._preview)
