@@ -21,7 +21,7 @@ from engine.backend import Backend, Modulation
 from engine.network import LabelConv, Norm
 from engine.patterns import Cells, Numbers, Vocabulary
 
-FEW_WINDOWS = 4096  # always a table
+FEW_WINDOWS = 8192  # always a table
 LARGEST_TABLE = 48 << 20  # bytes of one map's rows at one resolution
 _CHUNK = 4096  # rows computed at a time
 _STRIP = 8 << 20  # bytes of modulation at a time where there is no table

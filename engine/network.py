@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.backend import Backend, Packed
-from engine.patterns import EDGE, STYLE
+from engine.patterns import EDGE, OUTSIDE, STYLE
 from models.generator import Generator, StyledSpadeGenerator
 from models.published import OasisGenerator
 from models.spade import SpadeBlock, SpadeNorm, StyledSpadeBlock, StyledSpadeNorm
@@ -34,9 +35,13 @@ class LabelConv:
         by_place = weight.permute(2, 3, 1, 0).reshape(self.kernel**2, fin, fout)
         self.bias = _bias(conv).to(backend.device)
         outside = by_place.new_zeros(self.kernel**2, 1, fout)
-        self._classes = torch.cat([outside, by_place[:, style_dim : style_dim + classes]], 1).contiguous()
-        has_edge = fin > style_dim + classes
-        self._edge = by_place[:, -1].contiguous() if has_edge else None
+        rows = torch.cat([outside, by_place[:, style_dim : style_dim + classes]], 1).flatten(0, 1)
+        self._places = torch.arange(self.kernel**2, device=backend.device)
+        self._first_class = self._places * (classes + 1)
+        self._first_edge = rows.shape[0] if fin > style_dim + classes else None
+        if self._first_edge is not None:
+            rows = torch.cat([rows, by_place[:, -1]])
+        self._rows = rows.contiguous()  # the first one is zero
         self._style = by_place[:, :style_dim].contiguous() if style_dim else None
         self.style_weight = weight[:, :style_dim].contiguous() if style_dim else None  # (O, D, k, k)
 
@@ -54,16 +59,15 @@ class LabelConv:
         Returns:
             float32 (n, O), bias included.
         """
-        total = self.bias.repeat(cells.shape[0], 1)
-        classes = cells & (EDGE - 1)
-        for place in range(self.kernel**2):
-            total += self._classes[place][classes[:, place]]
-            if self._edge is not None:
-                total += ((cells[:, place, None] & EDGE) != 0) * self._edge[place]
-            if styles is not None:
-                inside = (cells[:, place, None] != 0).float()
-                total += styles[place][cells[:, place] // STYLE] * inside
-        return total
+        table = self._rows
+        wanted = [(cells & (EDGE - 1)) + self._first_class]
+        if self._first_edge is not None:
+            wanted.append(((cells & EDGE) != 0) * (self._first_edge + self._places))
+        if styles is not None:
+            first = table.shape[0] + self._places * styles.shape[1]
+            wanted.append((cells != OUTSIDE) * (first + cells // STYLE))
+            table = torch.cat([table, styles.flatten(0, 1)])
+        return F.embedding_bag(torch.cat(wanted, 1).long(), table, mode="sum") + self.bias
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +162,7 @@ class Network:
         """A norm's scale and shift for one style code: float32 (D,), already through `mapped` → (1, 2, C)."""
         if norm.style is None:
             raise ValueError("this norm reads no style")
-        affine = nn.functional.linear(code, norm.style.weight.float(), norm.style.bias.float()).view(1, 2, -1)
+        affine = F.linear(code, norm.style.weight.float(), norm.style.bias.float()).view(1, 2, -1)
         return affine + torch.tensor([1.0, 0.0]).view(1, 2, 1)
 
     def mapped(self, code: Tensor) -> Tensor:

@@ -59,8 +59,8 @@ class Interner:
 
     def __init__(self) -> None:
         self.count = 0
-        self._keys: Keys = np.zeros(256, np.int64)
-        self._slots: Numbers = np.full(1024, -1, np.int32)
+        self._keys: Keys = np.zeros(1024, np.int64)
+        self._slots: Numbers = np.full(4096, -1, np.int32)
         self._factor = np.uint64(secrets.randbits(64) | 1)
 
     @property
