@@ -38,15 +38,21 @@ LABEL org.opencontainers.image.title="Scenebrush" \
       org.opencontainers.image.description="Paint a label map, see the photo live" \
       org.opencontainers.image.licenses="Apache-2.0"
 
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin scenebrush
+# A compiler, for the CPU kernels: they are compiled for the very processor that they will run on, at the first start.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends g++ \
+    && rm -rf /var/lib/apt/lists/*
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin scenebrush \
+    && install -d -o 10001 -m 0700 /var/cache/scenebrush
 COPY --from=build /opt/scenebrush /opt/scenebrush
 
 # Inside a container loopback would reach nobody, so the server listens on every interface. No home, and no file is
-# written; should a library want a temporary one, /dev/shm is writable even when the root is not.
+# written but the compiled kernels; should a library want a temporary one, /dev/shm is writable even when the root is not.
 ENV PATH=/opt/scenebrush/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     TMPDIR=/dev/shm \
+    XDG_CACHE_HOME=/var/cache \
     SCENEBRUSH_HOST=0.0.0.0 \
     SCENEBRUSH_PORT=8000
 

@@ -46,7 +46,7 @@ class Library:
         precision: str = "auto",
         threads: int | None = None,
         cache_mb: int = 512,
-        session_mb: int = 64,
+        session_mb: int = 128,
     ) -> None:
         self._session_bytes = session_mb << 20
         if threads:
@@ -81,7 +81,7 @@ class Library:
         extra_directory: Path | None = None,
         default: str | None = None,
         cache_mb: int = 512,
-        session_mb: int = 64,
+        session_mb: int = 128,
     ) -> Library:
         """The models that come with the project and, before them, those of one more folder."""
         directories = [extra_directory, BUILTIN] if extra_directory else [BUILTIN]

@@ -70,7 +70,7 @@ class Settings(BaseSettings):
         description="Most MiB of modulation tables kept between pictures, over all models and painters.",
     )
     session_mb: int = Field(
-        default=64,
+        default=128,
         ge=0,
         description="Most MiB that one live painter keeps between pictures, for previews.",
     )
