@@ -27,7 +27,7 @@ Picture = NDArray[np.uint8]
 _NOISE_BYTES = 64 << 20
 
 
-@dataclass
+@dataclass(eq=False)
 class Style:
     """The style of one picture.
 

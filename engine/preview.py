@@ -110,6 +110,7 @@ class Preview:
         self.outputs[stage.number][(slice(None), *window.slices)] = y[
             (slice(None), *_within(window, around).slices)
         ]
+        trunk.workspace.give(y)
 
     @staticmethod
     def _window(changed: Rect, factor: int, height: int, width: int) -> Rect:

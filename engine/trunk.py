@@ -46,7 +46,7 @@ class Trunk:
     """Runs a network's blocks (Park et al. 2019, fig. 4; and the built-in family's)."""
 
     def __init__(self, network: Network, backend: Backend, workspace: Workspace) -> None:
-        self._network, self._backend, self._workspace = network, backend, workspace
+        self._network, self._backend, self.workspace = network, backend, workspace
 
     def run(
         self, start: Tensor, levels: Sequence[Level], extras: Extras, keep: Sequence[Tensor] = ()
@@ -65,11 +65,11 @@ class Trunk:
         for stage in self._network.stages:
             y = self.block(stage, x, levels[stage.level], extras, keep[stage.number] if keep else None)
             if not keep and x is not start:
-                self._workspace.give(x)
+                self.workspace.give(x)
             x = y
         picture = self.picture(x)
         if not keep:
-            self._workspace.give(x)
+            self.workspace.give(x)
         return picture
 
     def picture(self, x: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class Trunk:
         self, stage: Stage, x: Tensor, level: Level, extras: Extras, out: Tensor | None = None
     ) -> Tensor:
         """One residual block: (B, h, w, fin), or half as large if the stage doubles it → (B, h, w, fout)."""
-        space, convolve = self._workspace, self._backend.convolve
+        space, convolve = self.workspace, self._backend.convolve
         fin, middle, fout = stage.conv_0.fin, stage.conv_0.fout, stage.conv_1.fout
         size = (x.shape[0], *level.size)
         out = space.take(*size, fout) if out is None else out
