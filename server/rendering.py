@@ -192,7 +192,6 @@ def _set_up(kept: _Kept, request: RenderRequest) -> None:
         painter.set_instances(request.instances)
     if kept.style != (request.seed, request.style):
         painter.set_style(request.seed)  # the seed's style code and its noise field
-        # A model without style takes an empty code, which says nothing.
-        if request.style is not None and max(len(request.style), painter.spec.style_dim):
+        if request.style is not None:
             painter.set_style(request.style)
         kept.style = (request.seed, request.style)
