@@ -18,6 +18,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 from engine.backend import Backend, Modulation
+from engine.device import upload
 from engine.network import LabelConv, Norm
 from engine.patterns import Cells, Numbers, Vocabulary
 
@@ -150,7 +151,7 @@ class LevelTables:
         self._rows_done, self._hidden_done = count, count_of_3
 
     def _on_device(self, numbers: Numbers) -> Tensor:
-        return torch.from_numpy(numbers).to(self._backend.device)
+        return upload(numbers, self._backend.device)
 
 
 def _room(part: Tensor, done: int, count: int) -> Tensor:
@@ -316,7 +317,8 @@ class DenseLevel:
         around = F.pad(hidden[0], (0, 0, reach, reach))
         windows = around.unfold(0, 2 * reach + 1, 1).unfold(1, 2 * reach + 1, 1)  # (rows, w, hidden, k, k)
         table = hidden.new_empty((bottom - top) * width, 2 * norm.channels)
-        self.backend.linear(windows.permute(0, 1, 3, 4, 2).reshape(table.shape[0], -1), norm.head, out=table)
+        rows = windows.permute(0, 1, 3, 4, 2).reshape(table.shape[0], -1).contiguous()
+        self.backend.linear(rows, norm.head, out=table)
         return table
 
     def _hidden(self, norm: Norm, styles: Tensor | None, top: int, bottom: int) -> Tensor:
@@ -337,14 +339,16 @@ class DenseLevel:
         rows = conv.rows(torch.from_numpy(windows).to(self.backend.device), styles)
         total = rows.view(1, bottom - top, width, -1)
         if self.style is not None and conv.style_weight is not None:
-            style = F.pad(self.style[:, first:last], (reach, reach, *around)).unsqueeze(0)
+            style = self.style[:, first:last].to(total.device)
+            style = F.pad(style, (reach, reach, *around)).unsqueeze(0)
             total = total + F.conv2d(style, conv.style_weight).permute(0, 2, 3, 1)
         return total
 
 
 def _instance_statistics(x: Tensor) -> Tensor:
     """Each image's own 1/σ and −μ/σ (Ulyanov et al. 2016): (B, h, w, C) → float32 (B, 2, C)."""
-    flat = x.flatten(1, 2).float()
-    variance, mean = torch.var_mean(flat, dim=1, correction=0)
+    # One image at a time: how a device divides a sum may depend on how many there are.
+    alone = [torch.var_mean(image.flatten(0, 1).float(), dim=0, correction=0) for image in x]
+    variance, mean = (torch.stack(part) for part in zip(*alone, strict=True))
     scale = (variance + 1e-5).rsqrt()
     return torch.stack([scale, -mean * scale], dim=1)

@@ -46,9 +46,10 @@ def _loaded(kind: str, generator: SpadeGenerator | OasisGenerator, classes: int)
     return LoadedModel(spec, generator, None)
 
 
-def calibrate(generator: SpadeGenerator | OasisGenerator, classes: int, side: int = 2) -> None:
+def calibrate(generator: SpadeGenerator | OasisGenerator, classes: int, side: int = 4) -> None:
     """Give every batch norm the statistics of its input on a random map, so that its output has variance 1,
-    and the last convolution weights that make a picture with contrast: errors can be seen then."""
+    and the last convolution weights that make a picture with contrast: errors can be seen then. (Few start
+    cells are too few samples: the norms would blow up every other map.)"""
 
     def measure(norm: nn.Module, args: tuple[Tensor]) -> None:
         if (
@@ -64,12 +65,17 @@ def calibrate(generator: SpadeGenerator | OasisGenerator, classes: int, side: in
         for module in generator.modules()
         if isinstance(module, nn.BatchNorm2d)
     ]
-    labels = random_labels(generator.stride * side, generator.stride * side, classes, seed=1)
-    if generator.start_grid is not None:
-        labels = random_labels(*(generator.stride * cells for cells in generator.start_grid), classes, seed=1)
-    style = torch.randn(1, generator.style_dim) if generator.style_dim else None
+    height, width = (generator.stride * cells for cells in generator.start_grid or (side, side))
+    images = 1 if generator.start_grid is None else 8
+    labels = torch.stack(
+        [random_labels(height, width, classes, seed) for seed in range(1, images + 1)]
+    ).long()
+    style = torch.randn(images, generator.style_dim) if generator.style_dim else None
     with torch.no_grad():
-        picture = plain(generator, labels, style)
+        if isinstance(generator, OasisGenerator):
+            picture = generator(labels, style)
+        else:
+            picture = generator(labels, None, style)
         for hook in hooks:
             hook.remove()
         generator.conv_img.weight.mul_(0.5 / torch.atanh(picture.clamp(-0.999, 0.999)).std())
