@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine import native
 from engine.backend import Backend
+from engine.cuda import CudaBackend, passes_for
 from engine.device import Compute
 from engine.torch_backend import TorchBackend
 
@@ -14,8 +15,9 @@ def backend_for(compute: Compute) -> tuple[Backend, str]:
     May compile the CPU kernels, seconds on the first start. Never changes afterwards: equal requests give
     equal bytes.
     """
-    if compute.device.type != "cpu":
-        return TorchBackend(compute.device, compute.dtype), ""
+    if compute.device.type == "cuda":
+        passes, reason = passes_for(compute.device, compute.dtype)
+        return CudaBackend(compute.device, compute.dtype, passes), reason
     fine, reason = native.supported(compute.dtype)
     if fine:
         return native.NativeBackend(compute.dtype), ""

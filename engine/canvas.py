@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.device import upload
 from engine.modulation import LevelTables, most_windows, row_bytes
 from engine.patterns import REACH, Cells, Numbers, at_most_distinct, cells_of, distinct_windows
 from models.spade import instance_edges
@@ -108,7 +109,7 @@ class Level:
         if tables.distinct(self._numbers) > most:
             self._numbers = self.index = None
             return
-        self.index = torch.from_numpy(self._numbers).unsqueeze(0).to(tables.device)
+        self.index = upload(self._numbers, tables.device).unsqueeze(0)
 
     def _few(self, most: int) -> bool:
         return at_most_distinct(self.cells) <= most or distinct_windows(self.cells) <= most

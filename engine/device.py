@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from engine.errors import EngineError
 
@@ -72,6 +75,18 @@ def _native_precision(device: torch.device) -> Precision:
     if device.type == "cuda":
         return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
     return "bf16" if cpu_flags() & {"avx512_bf16", "amx_bf16"} else "fp32"
+
+
+def upload(numbers: NDArray[np.int32], device: torch.device) -> Tensor:
+    """Pattern numbers on a device. The host does not wait: what a GPU copies lies in pinned memory of its
+    own.
+
+    On a CPU the tensor shares the array's memory.
+    """
+    here = torch.from_numpy(numbers)
+    if device.type != "cuda":
+        return here.to(device)
+    return here.pin_memory().to(device, non_blocking=True)
 
 
 def cpu_flags() -> frozenset[str]:

@@ -56,6 +56,10 @@ class Library:
         self._compute = choose(device, precision)
         if self._compute.precision == "fp32":  # TF32, cuDNN's default, keeps ten bits of the 23
             torch.backends.cudnn.conv.fp32_precision = "ieee"  # pyright: ignore[reportAttributeAccessIssue]
+            torch.backends.cuda.matmul.fp32_precision = "ieee"
+        # Products of half-precision factors are summed in float32 to the end.
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+        torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
         self._paths: dict[str, Path] = {}
         self._specs: dict[str, ModelSpec] = {}
         self._parameters: dict[str, int] = {}

@@ -17,6 +17,7 @@ from torch import Tensor
 from engine.backend import Backend
 from engine.canvas import Canvas
 from engine.errors import EngineError
+from engine.graphs import frames_of
 from engine.modulation import DenseLevel, Extras, Level, TableCache, TableLevel
 from engine.network import Network, Norm
 from engine.preview import Preview
@@ -59,6 +60,7 @@ class Model:
         self.network = Network(loaded.generator, backend)
         self.workspace = Workspace(backend.device, backend.dtype)
         self.trunk = Trunk(self.network, backend, self.workspace)
+        self.frames = frames_of(self.network, backend, self.trunk)
         self._noise: OrderedDict[tuple[int, int, int], list[Tensor]] = OrderedDict()
 
     def padded(self, width: int, height: int) -> tuple[int, int]:
@@ -207,7 +209,7 @@ class Model:
             return [self._paint([canvas], [style])[0] for canvas, style in zip(canvases, styles, strict=True)]
         keep = preview.outputs if preview is not None else ()
         extras = self.extras(styles, height, width)
-        raw = self.trunk.run(self.start(canvases, styles), levels, extras, keep)
+        raw = self.frames.run(self.start(canvases, styles), levels, extras, keep)
         pictures = to_bytes(raw).numpy()
         if preview is not None:
             preview.begin(pictures[0])

@@ -47,7 +47,9 @@ class LabelConv:
 
     def style_rows(self, codes: Tensor | None) -> Tensor | None:
         """What each of some style codes adds at each place of the window: float32 (S, D) → (k², S, O)."""
-        return None if self._style is None or codes is None else torch.matmul(codes, self._style)
+        if self._style is None or codes is None:
+            return None
+        return torch.matmul(codes.to(self._style.device), self._style)
 
     def rows(self, cells: Tensor, styles: Tensor | None) -> Tensor:
         """The convolution at windows given by their cells.

@@ -62,7 +62,7 @@ class TorchBackend:
             part = F.leaky_relu(part, LEAK) if leak else part
             y = F.conv2d(part, weight, bias, padding=weights.kernel // 2).permute(0, 2, 3, 1)
             if add is not None:
-                y = y + (_doubled(add[one], y.shape[1], y.shape[2]) if add_doubled else add[one])
+                y = y + (nearest_doubled(add[one], y.shape[1], y.shape[2]) if add_doubled else add[one])
             out[one] = y
 
     def linear(self, x: Tensor, weights: Packed, *, out: Tensor) -> None:
@@ -76,7 +76,7 @@ class TorchBackend:
             out[first : first + _ROWS] = F.linear(whole, weight, bias)[: part.shape[0], : weights.fout]
 
 
-def _doubled(x: Tensor, height: int, width: int) -> Tensor:
+def nearest_doubled(x: Tensor, height: int, width: int) -> Tensor:
     """Nearest ×2 of (…, h, w, C), cut to height × width."""
     return x.repeat_interleave(2, -3).repeat_interleave(2, -2)[..., :height, :width, :]
 
@@ -86,7 +86,7 @@ def _modulated(x: Tensor, modulation: Modulation, image: int, rows: slice, *, do
     index = modulation.index[image, rows]
     value = x.float()
     if doubled:
-        value = _doubled(value, index.shape[0], index.shape[1])
+        value = nearest_doubled(value, index.shape[0], index.shape[1])
     if modulation.noise is not None and modulation.strength is not None:
         noise = modulation.noise[min(image, modulation.noise.shape[0] - 1), rows]
         value = value + noise @ modulation.strength.T
