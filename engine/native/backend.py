@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ class _Convolution(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_int32) for name in ("images", "height", "width", "fin", "fout", "threads")),
-        *((name, ctypes.c_int32) for name in ("kernel", "half", "single_out", "add_doubled")),
+        *((name, ctypes.c_int32) for name in ("tile", "half", "single_out", "add_doubled")),
         ("slope", ctypes.c_float),
         *((name, ctypes.c_void_p) for name in ("x", "weights", "add", "out", "scratch")),
     )
@@ -106,11 +107,19 @@ class NativeBackend:
         if bias is not None:
             _checked("bias", bias, (fout,), torch.float32)
         half = int(self._half)
-        data = torch.empty(
-            int(self._library.scenebrush_packed_bytes(half, kernel, fin, fout)), dtype=torch.uint8
-        )
-        self._library.scenebrush_pack(half, kernel, fin, fout, _at(weight), _at(bias), _at(data))
-        return Packed(fin, fout, kernel, data)
+        tile = 1 if kernel == 1 else self._tile(fin, fout)
+        data = self._memory(int(self._library.scenebrush_packed_bytes(half, tile, fin, fout)))
+        self._library.scenebrush_pack(half, tile, fin, fout, _at(weight), _at(bias), _at(data))
+        return Packed(fin, fout, kernel, (tile, data))
+
+    def _tile(self, fin: int, fout: int) -> int:
+        """Outputs along a Winograd tile's side."""
+        return 2 if self._half or fin * fout > 1 << 19 else 4
+
+    def _memory(self, size: int) -> Tensor:
+        memory = torch.empty(size, dtype=torch.uint8)
+        self._library.scenebrush_use_large_pages(_at(memory), ctypes.c_int64(size))
+        return memory
 
     def modulate(
         self, x: Tensor, modulation: Modulation, *, doubled: bool, activate: bool, out: Tensor
@@ -167,11 +176,12 @@ class NativeBackend:
             raise ValueError("convolved into its own input")
         if out.numel() == 0:
             return
+        tile, data = cast("tuple[int, Tensor]", weights.data)
         job = _Convolution(
             images=images, height=height, width=width, fin=fin, fout=weights.fout,
-            threads=torch.get_num_threads(), kernel=weights.kernel, half=self._half,
+            threads=torch.get_num_threads(), tile=tile, half=self._half,
             single_out=single_out, add_doubled=add is not None and add_doubled, slope=LEAK if leak else 1.0,
-            x=_at(x), weights=_at(weights.data), add=_at(add), out=_at(out),
+            x=_at(x), weights=_at(data), add=_at(add), out=_at(out),
         )  # fmt: skip
         with self._lock:
             self._reserve(int(self._library.scenebrush_scratch_bytes(ctypes.byref(job))))
@@ -185,7 +195,7 @@ class NativeBackend:
     def _reserve(self, size: int) -> None:
         if self._scratch.numel() < size:
             self._scratch = torch.empty(0, dtype=torch.uint8)  # the old one goes before the new one comes
-            self._scratch = torch.empty(size, dtype=torch.uint8)
+            self._scratch = self._memory(size)
 
 
 def _at(tensor: Tensor | None) -> ctypes.c_void_p:

@@ -20,7 +20,8 @@
 #include <cstring>
 #include <utility>
 #include <vector>
-#ifdef __AVX512BF16__
+#include <sys/mman.h>
+#ifdef __AVX512F__
 #include <immintrin.h>
 #endif
 
@@ -46,6 +47,8 @@ using HalfBits = uint16_t __attribute__((vector_size(2 * LANES)));
 
 // Whatever such a function calls becomes part of it.
 #define FLAT __attribute__((flatten))
+// One copy for all callers: two copies may fuse multiplications and additions differently, and so round differently.
+#define ONE_COPY __attribute__((noinline))
 
 // body(0), body(1), … body(N − 1), written out: in a FLAT function, arrays that are indexed so stay in registers.
 template <int N, class Body>
@@ -54,6 +57,14 @@ inline void each(const Body &body) {
         (body(I), ...);
     }
     (std::make_integer_sequence<int, N>{});
+}
+
+// body(c, n) for every vector of a pixel's channels c … c + n − 1; all but the last one are known to be whole.
+template <class Body>
+inline void each_vector(int channels, const Body &body) {
+    int c = 0;
+    for (; c + LANES <= channels; c += LANES) body(c, LANES);
+    if (c < channels) body(c, channels - c);
 }
 
 // A vector at any address.
@@ -89,7 +100,12 @@ inline void store(float *to, Float value, int n = LANES) { write(to, value, n); 
 
 inline Float load(const bfloat16 *from, int n = LANES) {
     const auto half = read<HalfBits>(&from->bits, n);
-    return (Float)(__builtin_convertvector(half, Bits) << 16);
+#ifdef __AVX512F__
+    const auto bits = (Bits)_mm512_cvtepu16_epi32((__m256i)half);  // GCC 12 makes four steps of the line below
+#else
+    const auto bits = __builtin_convertvector(half, Bits);
+#endif
+    return (Float)(bits << 16);
 }
 
 // To nearest, ties to even; NaN stays NaN.
@@ -125,7 +141,7 @@ void parallel_for(int threads, int count, const Work &work) {
         const int thread = shared.started++;
         for (int i = shared.next++; i < shared.count; i = shared.next++) shared.work(thread, i);
     };
-    threads = std::min(threads, count);
+    threads = std::max(1, std::min(threads, count));
     if (omp_parallel && threads > 1) {
         omp_parallel(body, &shared, threads, 0);
     } else {
@@ -173,7 +189,7 @@ constexpr int padded_outputs(int fout) { return (fout + LANES - 1) / LANES * LAN
 
 // c (ROWS × N vectors) += or = a (ROWS × k) · b (k × N vectors), everything in registers.
 template <class Type, int N, int ROWS>
-FLAT void multiply_rows(const Type *a, int64_t stride, const Type *b, int k, bool first, float *c) {
+FLAT ONE_COPY void multiply_rows(const Type *a, int64_t stride, const Type *b, int k, bool first, float *c) {
     using Factor = Factor<Type>;
     Float sum[ROWS][N];
     each<ROWS>([&](int r) {
@@ -216,25 +232,60 @@ void multiply(int rows, const Type *a, int64_t stride, const Type *b, int k, flo
 
 // ------------------------------------------------------------------------------------------------ transforms
 
-// F(2, 3): two outputs of a 3-tap filter from four inputs.
-struct Winograd {
-    static constexpr int KERNEL = 3, IN = 4, OUT = 2;
-    static constexpr double FILTER[IN][KERNEL] = {{1, 0, 0}, {.5, .5, .5}, {.5, -.5, .5}, {0, 0, 1}};
-    static void forward(Float &a, Float &b, Float &c, Float &d) {
-        const Float first = a - c, second = b + c, third = c - b, fourth = b - d;
-        a = first, b = second, c = third, d = fourth;
-    }
+// A transform by its two one-dimensional ones, which nest: rows, then columns. FILTER is Lavin & Gray's G.
+template <class Line>
+struct Nested : Line {
+    static constexpr int KERNEL = 3, IN = Line::OUT + KERNEL - 1;
     static void forward(Float d[IN][IN]) {
-        each<IN>([&](int i) { forward(d[i][0], d[i][1], d[i][2], d[i][3]); });
-        each<IN>([&](int i) { forward(d[0][i], d[1][i], d[2][i], d[3][i]); });
-    }
-    static void inverse(Float &a, Float &b, Float c, Float d) {
-        const Float first = a + b + c, second = b - c - d;
-        a = first, b = second;
+        each<IN>([&](int i) { Line::forward(d[i], 1); });
+        each<IN>([&](int i) { Line::forward(d[0] + i, IN); });
     }
     static void inverse(Float m[IN][IN]) {
-        each<IN>([&](int i) { inverse(m[0][i], m[1][i], m[2][i], m[3][i]); });
-        each<OUT>([&](int i) { inverse(m[i][0], m[i][1], m[i][2], m[i][3]); });
+        each<IN>([&](int i) { Line::inverse(m[0] + i, IN); });
+        each<Line::OUT>([&](int i) { Line::inverse(m[i], 1); });
+    }
+};
+
+// F(2, 3): two outputs of a 3-tap filter from four inputs, by its values at 0, 1, −1 and ∞.
+struct TwoByThree {
+    static constexpr int OUT = 2;
+    static constexpr double FILTER[4][3] = {{1, 0, 0}, {.5, .5, .5}, {.5, -.5, .5}, {0, 0, 1}};
+    static void forward(Float *d, int s) {
+        const Float a = d[0], b = d[s], c = d[2 * s], e = d[3 * s];
+        d[0] = a - c, d[s] = b + c, d[2 * s] = c - b, d[3 * s] = b - e;
+    }
+    static void inverse(Float *m, int s) {
+        const Float a = m[0], b = m[s], c = m[2 * s], e = m[3 * s];
+        m[0] = a + b + c, m[s] = b - c - e;
+    }
+};
+
+// F(4, 3): four outputs from six inputs, by the values at 0, ±A, ±B and ∞.
+struct FourByThree {
+    static constexpr int OUT = 4;
+    static constexpr float A = .75, B = 1.5, A2 = A * A, B2 = B * B;
+    static constexpr double AT_0 = 1. / (A2 * B2), AT_A = .5 / (A2 * (A2 - B2)), AT_B = .5 / (B2 * (B2 - A2));
+    static constexpr double FILTER[6][3] = {{AT_0, 0, 0},
+                                            {AT_A, AT_A * A, AT_A * A2},
+                                            {AT_A, -AT_A * A, AT_A * A2},
+                                            {AT_B, AT_B * B, AT_B * B2},
+                                            {AT_B, -AT_B * B, AT_B * B2},
+                                            {0, 0, 1}};
+    static void forward(Float *d, int s) {
+        const Float first = d[4 * s] - (A2 + B2) * d[2 * s] + A2 * B2 * d[0];
+        const Float last = d[5 * s] - (A2 + B2) * d[3 * s] + A2 * B2 * d[s];
+        const Float even_a = d[4 * s] - B2 * d[2 * s], odd_a = d[3 * s] - B2 * d[s];
+        const Float even_b = d[4 * s] - A2 * d[2 * s], odd_b = d[3 * s] - A2 * d[s];
+        d[0] = first, d[s] = even_a + A * odd_a, d[2 * s] = even_a - A * odd_a;
+        d[3 * s] = even_b + B * odd_b, d[4 * s] = even_b - B * odd_b, d[5 * s] = last;
+    }
+    static void inverse(Float *m, int s) {
+        const Float even_a = m[s] + m[2 * s], odd_a = m[s] - m[2 * s];
+        const Float even_b = m[3 * s] + m[4 * s], odd_b = m[3 * s] - m[4 * s];
+        m[0] = m[0] + even_a + even_b;
+        m[s] = A * odd_a + B * odd_b;
+        m[2 * s] = A2 * even_a + B2 * even_b;
+        m[3 * s] = A * A2 * odd_a + B * B2 * odd_b + m[5 * s];
     }
 };
 
@@ -253,7 +304,7 @@ extern "C" {
 
 struct Convolution {
     int32_t images, height, width, fin, fout, threads;
-    int32_t kernel;       // 1 or 3
+    int32_t tile;         // 3×3 by Winograd tiles of 2×2 or 4×4 outputs; 1×1 by tiles of 1
     int32_t half;         // x, add and the weights are bfloat16
     int32_t single_out;   // out and add are float32 even so
     int32_t add_doubled;  // add is (images, height / 2, width / 2, fout)
@@ -279,13 +330,19 @@ struct Modulation {
 
 namespace {
 
-constexpr int GROUP = 64;                       // tiles that are multiplied together
+#ifndef G4
+#define G4 18
+#endif
+#ifndef G2
+#define G2 60
+#endif
 constexpr int64_t STREAM_BUDGET = 10 << 20;     // bytes of V when all tiles meet each block of weights at once
 constexpr int64_t WEIGHTS_AT_REST = 512 << 10;  // bytes of weights that a core's own cache keeps
 
 template <class Type, class Tile>
 struct Convolver {
     static constexpr int POSITIONS = Tile::IN * Tile::IN;
+    static constexpr int GROUP = POSITIONS > 16 ? G4 : G2;  // tiles that are multiplied together
     static constexpr int LINE = 64 / sizeof(Type);  // a cache line more, lest power-of-two strides share cache sets
 
     const Convolution &job;
@@ -294,7 +351,8 @@ struct Convolver {
     const int groups = (tiles + GROUP - 1) / GROUP;
     const int inputs = padded_inputs<Type>(job.fin), outputs = padded_outputs(job.fout);
     const int blocks = (outputs + BLOCK - 1) / BLOCK;
-    const int64_t row_stride = (inputs + 2 * LINE - 1) / LINE * LINE;
+    const bool direct = POSITIONS == 1 && job.slope == 1 && inputs == job.fin;  // x itself serves as V
+    const int64_t row_stride = direct ? inputs : (inputs + 2 * LINE - 1) / LINE * LINE;
     const int64_t v_position = std::min(tiles, GROUP) * row_stride + LINE, v_group = POSITIONS * v_position;
     const int64_t m_position = std::min(tiles, GROUP) * BLOCK + LANES, m_thread = POSITIONS * m_position;
     const bool stream = groups < 2 * job.threads || weight_bytes() > WEIGHTS_AT_REST;
@@ -305,7 +363,10 @@ struct Convolver {
         return (strip * v_group + row_stride) * sizeof(Type) + job.threads * m_thread * sizeof(float);
     }
 
-    Type *v(int group) const { return static_cast<Type *>(job.scratch) + row_stride + group * v_group; }
+    Type *v(int slot) const { return static_cast<Type *>(job.scratch) + row_stride + slot * v_group; }
+    const Type *v(int slot, int group) const {
+        return direct ? static_cast<const Type *>(job.x) + int64_t(group) * GROUP * inputs : v(slot);
+    }
     float *m(int thread) const { return reinterpret_cast<float *>(v(strip)) + thread * m_thread; }
     const Type *zeros() const { return static_cast<Type *>(job.scratch); }
 
@@ -323,34 +384,47 @@ struct Convolver {
         at.y = 0, at.image++;
     }
     int64_t pixel(int image, int y, int x) const { return (int64_t(image) * job.height + y) * job.width + x; }
+    int64_t half_pixel(int image, int y, int x) const {
+        return (int64_t(image) * (job.height / 2) + y / 2) * (job.width / 2) + x / 2;
+    }
 
     // Tiles first … first + count − 1 into v, whose first row is tile number `first`.
-    FLAT void gather(int first, int count, Type *v) const {
+    template <bool LEAK>
+    FLAT ONE_COPY void transform(int first, int count, Type *v) const {
+        const int64_t step = v_position;  // a copy that no store can change
+        const Type *x = static_cast<const Type *>(job.x);
         Place at = place(first);
         for (int tile = 0; tile < count; tile++, advance(at)) {
             const Type *patch[Tile::IN][Tile::IN];
-            for (int i = 0; i < Tile::IN; i++)
-                for (int j = 0; j < Tile::IN; j++) {
-                    const int y = at.y + i - Tile::KERNEL / 2, x = at.x + j - Tile::KERNEL / 2;
-                    const bool inside = y >= 0 && y < job.height && x >= 0 && x < job.width;
-                    patch[i][j] =
-                        inside ? static_cast<const Type *>(job.x) + pixel(at.image, y, x) * job.fin : zeros();
-                }
+            each<Tile::IN>([&](int i) {
+                const int y = at.y + i - Tile::KERNEL / 2;
+                const Type *line = y >= 0 && y < job.height ? x + pixel(at.image, y, 0) * job.fin : nullptr;
+                each<Tile::IN>([&](int j) {
+                    const int x = at.x + j - Tile::KERNEL / 2;
+                    patch[i][j] = line && x >= 0 && x < job.width ? line + int64_t(x) * job.fin : zeros();
+                });
+            });
             Type *to = v + tile * row_stride;
-            for (int c = 0; c < job.fin; c += LANES) {
-                const int n = std::min(LANES, job.fin - c), stored = std::min(LANES, inputs - c);
+            each_vector(job.fin, [&](int c, int n) {
                 Float d[Tile::IN][Tile::IN];
                 each<Tile::IN>([&](int i) {
-                    each<Tile::IN>([&](int j) { d[i][j] = leaky(load(patch[i][j] + c, n), job.slope); });
+                    each<Tile::IN>([&](int j) {
+                        d[i][j] = load(patch[i][j] + c, n);
+                        if constexpr (LEAK) d[i][j] = leaky(d[i][j], job.slope);
+                    });
                 });
                 Tile::forward(d);
                 each<Tile::IN>([&](int i) {
                     each<Tile::IN>([&](int j) {
-                        store(to + (i * Tile::IN + j) * v_position + c, d[i][j], stored);
+                        store(to + (i * Tile::IN + j) * step + c, d[i][j], n);
                     });
                 });
-            }
+            });
+            for (int p = 0; p < POSITIONS && inputs > job.fin; p++) to[p * v_position + job.fin] = Type{};
         }
+    }
+    void gather(int first, int count, Type *v) const {
+        job.slope == 1 ? transform<false>(first, count, v) : transform<true>(first, count, v);
     }
 
     const float *bias() const { return static_cast<const float *>(job.weights); }
@@ -372,28 +446,30 @@ struct Convolver {
     }
 
     template <class Out>
-    FLAT void scatter(int first, int count, int block, const float *m) const {
+    FLAT ONE_COPY void scatter(int first, int count, int block, const float *m) const {
         const int wide = width(block), base = block * BLOCK, most = std::min(wide, job.fout - base);
+        Out *out = static_cast<Out *>(job.out);
         const Out *add = static_cast<const Out *>(job.add);
+        const int64_t step = m_position;
         Place at = place(first);
         for (int tile = 0; tile < count; tile++, advance(at)) {
             Out *to[Tile::OUT][Tile::OUT];
             const Out *plus[Tile::OUT][Tile::OUT];
-            for (int i = 0; i < Tile::OUT; i++)
-                for (int j = 0; j < Tile::OUT; j++) {
-                    const int y = at.y + i, x = at.x + j;
-                    const bool inside = y < job.height && x < job.width;
-                    const int64_t own = pixel(at.image, y, x) * job.fout + base;
-                    to[i][j] = inside ? static_cast<Out *>(job.out) + own : nullptr;
-                    const int64_t half = (int64_t(at.image) * (job.height / 2) + y / 2) * (job.width / 2) + x / 2;
-                    plus[i][j] = !add ? nullptr : add + (job.add_doubled ? half * job.fout + base : own);
-                }
-            for (int c = 0; c < most; c += LANES) {
-                const int n = std::min(LANES, most - c);
+            each<Tile::OUT>([&](int i) {
+                const int y = at.y + i;
+                const int64_t line = pixel(at.image, y, 0) * job.fout + base;
+                const int64_t plus_line = job.add_doubled ? half_pixel(at.image, y, 0) * job.fout + base : line;
+                each<Tile::OUT>([&](int j) {
+                    const int x = at.x + j, plus_x = job.add_doubled ? x / 2 : x;
+                    to[i][j] = y < job.height && x < job.width ? out + line + int64_t(x) * job.fout : nullptr;
+                    plus[i][j] = add ? add + plus_line + int64_t(plus_x) * job.fout : nullptr;
+                });
+            });
+            each_vector(most, [&](int c, int n) {
                 Float d[Tile::IN][Tile::IN];
                 each<Tile::IN>([&](int i) {
                     each<Tile::IN>([&](int j) {
-                        d[i][j] = load(m + (i * Tile::IN + j) * m_position + tile * wide + c);
+                        d[i][j] = load(m + (i * Tile::IN + j) * step + tile * wide + c);
                     });
                 });
                 Tile::inverse(d);
@@ -406,7 +482,7 @@ struct Convolver {
                         store(to[i][j] + c, value, n);
                     });
                 });
-            }
+            });
         }
     }
 
@@ -423,24 +499,25 @@ struct Convolver {
     // Many tiles, few weights: a thread takes a group through all three steps in its own cache.
     void by_group() const {
         parallel_for(job.threads, groups, [&](int thread, int group) {
-            gather(group * GROUP, std::min(GROUP, tiles - group * GROUP), v(thread));
-            for (int block = 0; block < blocks; block++) finish(group, v(thread), block, m(thread));
+            if (!direct) gather(group * GROUP, std::min(GROUP, tiles - group * GROUP), v(thread));
+            for (int block = 0; block < blocks; block++) finish(group, v(thread, group), block, m(thread));
         });
     }
 
     // Few tiles, many weights: a strip of groups is gathered first; then each block of weights, read once, meets all.
     void by_block() const {
-        constexpr int SOME = 4;
+        constexpr int SOME = 6;
+        static_assert(GROUP % SOME == 0);
         for (int start = 0; start < groups; start += strip) {
             const int some = std::min(strip, groups - start);
             const int from = start * GROUP, until = std::min(tiles, (start + some) * GROUP);
-            parallel_for(job.threads, (until - from + SOME - 1) / SOME, [&](int, int i) {
+            parallel_for(job.threads, direct ? 0 : (until - from + SOME - 1) / SOME, [&](int, int i) {
                 const int first = i * SOME, group = first / GROUP;
                 gather(from + first, std::min(SOME, until - from - first),
                        v(group) + (first - group * GROUP) * row_stride);
             });
             parallel_for(job.threads, blocks * some, [&](int thread, int i) {
-                finish(start + i % some, v(i % some), i / some, m(thread));
+                finish(start + i % some, v(i % some, start + i % some), i / some, m(thread));
             });
         }
     }
@@ -481,7 +558,7 @@ void pack_weights(int fin, int fout, const float *weight, const float *bias, voi
 
 // v = x + noise·strength;  v = v·pre₀ + pre₁;  v = v·scale[p] + shift[p];  v = v·post₀ + post₁;  LeakyReLU
 template <class Type, bool NOISE, bool POST>
-void modulate_pixels(const Modulation &job, const float *strength, int64_t first, int64_t last) {
+FLAT ONE_COPY void modulate_pixels(const Modulation &job, const float *strength, int64_t first, int64_t last) {
     const int64_t C = job.channels, area = job.height * job.width;
     for (int64_t pixel = first; pixel < last; pixel++) {
         const int64_t image = pixel / area, y = pixel % area / job.width, x = pixel % job.width;
@@ -494,8 +571,7 @@ void modulate_pixels(const Modulation &job, const float *strength, int64_t first
         const float *noise =
             NOISE ? job.noise + (job.noise_per_image ? pixel : pixel % area) * job.noises : nullptr;
         Type *to = static_cast<Type *>(job.out) + pixel * C;
-        for (int64_t c = 0; c < C; c += LANES) {
-            const int n = std::min<int64_t>(LANES, C - c);
+        each_vector(C, [&](int c, int n) {
             Float v = load(from + c, n);
             if constexpr (NOISE)
                 for (int j = 0; j < job.noises; j++) v += noise[j] * load(strength + j * C + c, n);
@@ -503,7 +579,7 @@ void modulate_pixels(const Modulation &job, const float *strength, int64_t first
             v = v * load(scale + c, n) + load(shift + c, n);
             if constexpr (POST) v = v * load(post + c, n) + load(post + C + c, n);
             store(to + c, leaky(v, job.slope), n);
-        }
+        });
     }
 }
 
@@ -521,13 +597,18 @@ void modulate_all(const Modulation &job) {
     });
 }
 
-// Calls `run` with the types that the job asks for.
+// Calls `run` with a value of the types that the job asks for.
 template <class Run>
-auto with_types(bool half, int kernel, const Run &run) {
+auto with_types(bool half, int tile, const Run &run) {
+    const auto with_tile = [&](auto type) {
+        return tile == 4   ? run(type, Nested<FourByThree>{})
+               : tile == 2 ? run(type, Nested<TwoByThree>{})
+                           : run(type, Pointwise{});
+    };
 #ifdef __AVX512BF16__
-    if (half) return kernel == 3 ? run(bfloat16{}, Winograd{}) : run(bfloat16{}, Pointwise{});
+    if (half) return with_tile(bfloat16{});
 #endif
-    return kernel == 3 ? run(float{}, Winograd{}) : run(float{}, Pointwise{});
+    return with_tile(float{});
 }
 
 }  // namespace
@@ -537,6 +618,13 @@ auto with_types(bool half, int kernel, const Run &run) {
 extern "C" {
 
 void scenebrush_use_openmp(void *parallel) { omp_parallel = reinterpret_cast<Parallel>(parallel); }
+
+// Asks for large pages under memory that is still untouched: matrices in many small ones miss the TLB all the time.
+void scenebrush_use_large_pages(void *memory, int64_t bytes) {
+    const uintptr_t page = 4096, start = (reinterpret_cast<uintptr_t>(memory) + page - 1) / page * page;
+    const uintptr_t end = (reinterpret_cast<uintptr_t>(memory) + bytes) / page * page;
+    if (end > start) madvise(reinterpret_cast<void *>(start), end - start, MADV_HUGEPAGE);
+}
 
 int32_t scenebrush_lanes() { return LANES; }
 
@@ -548,29 +636,29 @@ int32_t scenebrush_multiplies_half() {
 #endif
 }
 
-int64_t scenebrush_packed_bytes(int32_t half, int32_t kernel, int32_t fin, int32_t fout) {
-    return with_types(half, kernel, [&](auto type, auto tile) -> int64_t {
+int64_t scenebrush_packed_bytes(int32_t half, int32_t tile, int32_t fin, int32_t fout) {
+    return with_types(half, tile, [&](auto type, auto tiling) -> int64_t {
         const int64_t outputs = padded_outputs(fout), inputs = padded_inputs<decltype(type)>(fin);
-        return outputs * sizeof(float) + tile.IN * tile.IN * inputs * outputs * sizeof type;
+        return outputs * sizeof(float) + tiling.IN * tiling.IN * inputs * outputs * sizeof type;
     });
 }
 
-void scenebrush_pack(int32_t half, int32_t kernel, int32_t fin, int32_t fout, const float *weight, const float *bias,
+void scenebrush_pack(int32_t half, int32_t tile, int32_t fin, int32_t fout, const float *weight, const float *bias,
                      void *packed) {
-    with_types(half, kernel, [&](auto type, auto tile) {
-        pack_weights<decltype(type), decltype(tile)>(fin, fout, weight, bias, packed);
+    with_types(half, tile, [&](auto type, auto tiling) {
+        pack_weights<decltype(type), decltype(tiling)>(fin, fout, weight, bias, packed);
     });
 }
 
 int64_t scenebrush_scratch_bytes(const Convolution *job) {
-    return with_types(job->half, job->kernel, [&](auto type, auto tile) {
-        return Convolver<decltype(type), decltype(tile)>{*job}.scratch_bytes();
+    return with_types(job->half, job->tile, [&](auto type, auto tiling) {
+        return Convolver<decltype(type), decltype(tiling)>{*job}.scratch_bytes();
     });
 }
 
 void scenebrush_convolve(const Convolution *job) {
-    with_types(job->half, job->kernel, [&](auto type, auto tile) {
-        Convolver<decltype(type), decltype(tile)>{*job}.run();
+    with_types(job->half, job->tile, [&](auto type, auto tiling) {
+        Convolver<decltype(type), decltype(tiling)>{*job}.run();
     });
 }
 
