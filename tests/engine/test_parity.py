@@ -1,4 +1,4 @@
-"""The engine's picture is the plain network's, for every family, on every backend, with tables and without."""
+"""The engine's picture is the plain network's: every family, every backend, with tables and without."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from engine import modulation
 from engine.canvas import LabelMap
-from engine.model import Model, Style
+from engine.model import Style
 from models.checkpoint import LoadedModel
 from models.spade import instance_edges
 from tests.engine import published
@@ -228,7 +228,5 @@ def test_models_stay_as_they_are() -> None:
     loaded = published.spade()
     before = {name: value.clone() for name, value in loaded.generator.state_dict().items()}
     for backend in backend_names():
-        painter_of(
-            Model(loaded, engine_of(loaded, backend).backend, modulation.TableCache(0)), blocky(32, 32)
-        ).render()
+        painter_of(engine_of(loaded, backend), blocky(32, 32)).render()
     assert all(torch.equal(value, before[name]) for name, value in loaded.generator.state_dict().items())

@@ -67,12 +67,13 @@ def same_partition(numbers: Numbers, windows: Cells) -> bool:
 # Interner
 
 
+KEYS = st.one_of(st.integers(0, 9), st.integers(0, 2**63 - 1))
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     st.lists(
-        hnp.arrays(
-            np.int64, st.integers(0, 60), elements=st.one_of(st.integers(0, 9), st.integers(0, 2**63 - 1))
-        ),
+        hnp.arrays(np.int64, st.integers(0, 60), elements=KEYS),
         max_size=6,
     )
 )
