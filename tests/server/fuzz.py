@@ -88,7 +88,8 @@ def _form(rng: random.Random) -> Body:
     fields = _fields(rng)
     parts = [("mask", rng.choice(['; filename="m.png"', '; filename="ü\\".png"', ""]), _mask(rng))]
     if rng.random() < 0.3:
-        extra = rng.choice(['; filename="i.png"', '; filename=""', ""])
+        fields["model"] = rng.choice(["things", "things", ""])  # the fake engine's, which reads instances
+        extra = rng.choice(['; filename="i.png"', '; filename="i.png"', '; filename=""', ""])
         parts.append(("instances", extra, _instances(rng, parts[0][2])))
     parts += [(name, "", str(value).encode("utf-8", "surrogatepass")) for name, value in fields.items()]
     rng.shuffle(parts)
