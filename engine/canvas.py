@@ -34,6 +34,10 @@ class Rect:
         return self.top < self.bottom and self.left < self.right
 
     @property
+    def area(self) -> int:
+        return (self.bottom - self.top) * (self.right - self.left)
+
+    @property
     def slices(self) -> tuple[slice, slice]:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
@@ -99,8 +103,11 @@ class Level:
     def _renumber(self, tables: LevelTables, dirty: Rect) -> None:
         height, width = self.cells.shape
         most = most_windows(height * width, row_bytes(tables.norms, tables.dtype))
-        if self._numbers is None and not self._few(most):
-            self.index = None
+        # Shared numbers must not run out: a large piece is counted before it is numbered, and tables that
+        # others of a batch have filled are left alone. (This canvas is then painted alone, with fresh ones.)
+        large = self._numbers is None or dirty.area > most
+        if tables.vocabulary.full or (large and not self._few(most)):
+            self._numbers = self.index = None
             return
         if self._numbers is None:
             self._numbers, dirty = np.empty((height, width), np.int32), self._whole
@@ -112,7 +119,7 @@ class Level:
         self.index = upload(self._numbers, tables.device).unsqueeze(0)
 
     def _few(self, most: int) -> bool:
-        return at_most_distinct(self.cells) <= most or distinct_windows(self.cells) <= most
+        return at_most_distinct(self.cells) <= most or distinct_windows(self.cells, most) <= most
 
 
 def _around(cells: Cells, rect: Rect) -> Cells:

@@ -20,7 +20,7 @@ from torch import Tensor
 from engine.backend import Backend, Modulation
 from engine.device import upload
 from engine.network import LabelConv, Norm
-from engine.patterns import Cells, Numbers, Vocabulary
+from engine.patterns import MOST_NUMBERS, Cells, Numbers, Vocabulary
 
 FEW_WINDOWS = 8192  # always a table
 LARGEST_TABLE = 48 << 20  # bytes of one map's rows at one resolution
@@ -31,7 +31,7 @@ _AGES = (64, 8, 0)  # frames for which an unused row is kept when memory is shor
 
 def most_windows(pixels: int, row_bytes: int) -> int:
     """The most distinct windows for which a resolution takes the table path."""
-    return min(max(FEW_WINDOWS, pixels // 4), LARGEST_TABLE // row_bytes)
+    return min(max(FEW_WINDOWS, pixels // 4), LARGEST_TABLE // row_bytes, MOST_NUMBERS // 8)
 
 
 def row_bytes(norms: Sequence[Norm], dtype: torch.dtype) -> int:
@@ -106,7 +106,8 @@ class LevelTables:
 
     def forget(self, older_than: int) -> None:
         """Keep only rows that a frame from `older_than` on has used; everything is renumbered."""
-        kept = np.flatnonzero(self._used[: self._rows_done] >= older_than).astype(np.int32)
+        used_since = self._used[: self._rows_done] >= max(0, older_than)  # never used: −1
+        kept = np.flatnonzero(used_since).astype(np.int32)
         if kept.size == self.vocabulary.count - 1:
             return
         cells = self.vocabulary.cells(kept)
@@ -206,18 +207,27 @@ class TableCache:
         """Forget until the budget is met."""
         for tables in self._all():
             if tables.vocabulary.full:
-                tables.forget(self.frame)
+                tables.forget(self.frame + 1)
+        held = self.nbytes
         for age in _AGES:
-            for tables in sorted(self._all(), key=lambda one: one.last_used):
-                if self.nbytes <= self.budget:
+            for key, levels in sorted(self._sets.items(), key=lambda item: _last_used(item[1])):
+                if held <= self.budget:
                     return
-                tables.forget(self.frame - age + 1)
-            self._sets = {
-                key: sets for key, sets in self._sets.items() if any(one.last_used >= 0 for one in sets)
-            }
+                held -= sum(tables.nbytes for tables in levels)
+                for tables in levels:
+                    tables.forget(self.frame - age + 1)
+                if _last_used(levels) < 0:
+                    del self._sets[key]
+                else:
+                    held += sum(tables.nbytes for tables in levels)
 
     def _all(self) -> Iterable[LevelTables]:
         return [tables for sets in self._sets.values() for tables in sets]
+
+
+def _last_used(levels: Iterable[LevelTables]) -> int:
+    """The latest frame that took a row from any of them, −1 if none did."""
+    return max(tables.last_used for tables in levels)
 
 
 @dataclass(frozen=True)

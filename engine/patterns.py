@@ -22,6 +22,7 @@ STYLE = 512  # times the style's number, added to a cell
 _BITS = 21
 MOST_NUMBERS = 1 << _BITS
 REACH = 2  # pixels from a window's centre to its edge
+_COUNTED = 1 << 16  # windows at a time when they are only counted
 
 Cells = NDArray[np.int32]
 Keys = NDArray[np.int64]
@@ -147,7 +148,7 @@ class Vocabulary:
 
     @property
     def full(self) -> bool:
-        """Whether a map more could use up the numbers of 21 bits."""
+        """Whether it is time to start again: a few maps more could use up the numbers of 21 bits."""
         return max(one.count for one in self._interners) > MOST_NUMBERS // 2
 
     @property
@@ -203,10 +204,15 @@ def _apart(keys: Keys) -> Numbers:
     return (keys[..., None] >> np.array([0, _BITS, 2 * _BITS]) & (MOST_NUMBERS - 1)).astype(np.int32)
 
 
-def distinct_windows(cells: Cells) -> int:
-    """How many distinct 5×5 windows a map (h, w) holds, without remembering them."""
-    vocabulary = Vocabulary()
-    vocabulary.numbers(np.pad(cells, REACH))
+def distinct_windows(cells: Cells, most: int = MOST_NUMBERS // 2) -> int:
+    """How many distinct 5×5 windows a map (h, w) holds, without remembering them. Beyond `most` it stops
+    counting."""
+    vocabulary, padded = Vocabulary(), np.pad(cells, REACH)
+    rows = max(1, _COUNTED // cells.shape[1])
+    for top in range(0, cells.shape[0], rows):
+        vocabulary.numbers(padded[top : top + rows + 2 * REACH])
+        if vocabulary.count > most + 1:
+            break
     return vocabulary.count - 1  # what lies all outside is in no map
 
 
