@@ -3,7 +3,8 @@
 A graph reads and writes fixed memory. So a frame of a kind seen before – one batch, one size – owns buffers
 for all that changes from picture to picture (start, pattern numbers, styles, noise), and its activations. The
 tables are too large for that and grow as somebody paints: a graph is good for the tables that it was recorded
-with, and when they have moved the trunk runs without one, once, before it is recorded anew.
+with. Where they lie for the first time the trunk runs without one, and it is recorded when they lie there
+again.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from engine.network import Network
 from engine.trunk import Trunk, Workspace
 
 _MOST_FRAMES = 4  # kinds of frames kept
+_MOST_RECORDINGS = 8  # of one kind: places where tables have been
 _MOST_BYTES = 1 << 30  # of memory they keep, beyond one
 _MOST_PIXELS = 1 << 20  # of a batch; larger ones are bound by their arithmetic, not by launches
+_Recording = tuple[Callable[[], object], Tensor]
 _LOG = logging.getLogger(__name__)
 
 
@@ -121,11 +124,8 @@ class RecordedTrunk:
         self, start: Tensor, levels: Sequence[TableLevel], extras: Extras, keep: Sequence[Tensor]
     ) -> _Frame:
         """The frame of this kind."""
-        indices, noises = (
-            tuple(level.index.shape for level in levels),
-            tuple(n.shape for n in extras.noises),
-        )
-        kind = (start.shape, indices, noises, bool(keep))
+        shapes = [part.shape for part in (start, *(level.index for level in levels), *extras.noises)]
+        kind = (*shapes, bool(keep))
         if kind not in self._frames:
             trunk = Trunk(self._network, self._backend, Workspace(self._backend.device, self._backend.dtype))
             self._frames[kind] = _Frame(trunk, start, levels, extras, keep)
@@ -141,9 +141,8 @@ class _Input:
     """A fixed place for what changes from picture to picture."""
 
     def __init__(self, like: Tensor) -> None:
-        self.buffer, self._source = torch.empty_like(like), None
-
-    _source: Tensor | None
+        self.buffer = torch.empty_like(like)
+        self._source: Tensor | None = None
 
     def load(self, source: Tensor) -> None:
         """Tensors handed to a trunk are not written to any more: the same one need not be copied again."""
@@ -173,11 +172,9 @@ class _Frame:
             {norm: post.buffer for norm, post in self._posts.items()}, [one.buffer for one in self._noises]
         )
         self._levels: list[TableLevel] = []
-        self._tables: list[int] = []  # where the tables are now, were at the last frame, when it was recorded
-        self._tables_before: list[int] = []
-        self._tables_recorded: list[int] = []
-        self._replay: Callable[[], object] | None = None
-        self._result: Tensor | None = None
+        self._tables: tuple[int, ...] = ()  # where they are
+        # By where the tables were; None where they have been once, and nothing is recorded yet.
+        self._recordings: OrderedDict[tuple[int, ...], _Recording | None] = OrderedDict()
 
     @property
     def nbytes(self) -> int:
@@ -197,30 +194,30 @@ class _Frame:
         self._levels = [
             replace(level, index=mine.buffer) for mine, level in zip(self._indices, levels, strict=True)
         ]
-        self._tables_before = self._tables
-        self._tables = [
+        self._tables = tuple(
             level.tables.table(norm).data_ptr() for level in levels for norm in level.tables.norms
-        ]
+        )
 
     @property
     def wants_recording(self) -> bool:
-        """Whether the tables stand still, and not where they were recorded."""
-        return self._tables == self._tables_before and self._tables != self._tables_recorded
+        """Whether the tables have been here before, and that was not recorded."""
+        return self._recordings.get(self._tables, self) is None
 
     def record(self, recorder: Recorder) -> None:
-        """Every kernel and all working memory is there since the frame before, which ran without a
-        recording."""
-        self._replay = None
-        self._replay, self._result = recorder.record(self._work)
-        self._tables_recorded = self._tables
+        """Every kernel and all working memory is there since the frame that ran without a recording."""
+        self._recordings[self._tables] = recorder.record(self._work)
 
     def run(self, keep: Sequence[Tensor]) -> Tensor:
         """Paint; copies of what is to be kept go to `keep`."""
-        if self._replay is not None and self._result is not None and self._tables == self._tables_recorded:
-            self._replay()
-            result = self._result
-        else:
+        recording = self._recordings.setdefault(self._tables, None)
+        self._recordings.move_to_end(self._tables)
+        while len(self._recordings) > _MOST_RECORDINGS:
+            self._recordings.popitem(last=False)
+        if recording is None:
             result = self._work()
+        else:
+            replay, result = recording
+            replay()
         for mine, target in zip(self._kept, keep, strict=True):
             target.copy_(mine)
         return result

@@ -1,4 +1,4 @@
-# pyright: basic, reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: basic, reportArgumentType=false, reportCallIssue=false, reportGeneralTypeIssues=false
 # ruff: noqa: N803
 # Triton's language is not typed, a pointer and a number are the same thing to a checker; its constants are in
 # capitals by custom.
