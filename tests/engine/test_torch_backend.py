@@ -1,0 +1,201 @@
+"""The operations in plain torch against formulas in float64; no bit depends on what else is in the batch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn.functional import conv2d, leaky_relu
+
+from engine.backend import Modulation
+from engine.torch_backend import TorchBackend
+
+DTYPES = [torch.float32, torch.bfloat16]
+TOLERANCE = {torch.float32: 3e-6, torch.bfloat16: 2e-2}  # of a result's root mean square
+BACKENDS = {dtype: TorchBackend(torch.device("cpu"), dtype) for dtype in DTYPES}
+
+either = pytest.mark.parametrize("dtype", DTYPES, ids=["fp32", "bf16"])
+
+
+def close(result: Tensor, expected: Tensor, dtype: torch.dtype) -> None:
+    error = (result.double() - expected).square().mean().sqrt()
+    assert error <= TOLERANCE[dtype] * expected.square().mean().sqrt().clamp_min(1e-3)
+
+
+def doubled(x: Tensor) -> Tensor:
+    return x.repeat_interleave(2, 1).repeat_interleave(2, 2)
+
+
+@either
+@settings(max_examples=30, deadline=None)
+@given(
+    images=st.integers(1, 3),
+    height=st.integers(1, 12),
+    width=st.integers(1, 12),
+    fin=st.integers(1, 40),
+    fout=st.integers(1, 40),
+    kernel=st.sampled_from([1, 3]),
+    leak=st.booleans(),
+    adding=st.sampled_from(["nothing", "another", "itself", "half"]),
+    single=st.booleans(),
+    bias=st.booleans(),
+)
+def test_convolution(
+    dtype: torch.dtype,
+    images: int,
+    height: int,
+    width: int,
+    fin: int,
+    fout: int,
+    kernel: int,
+    leak: bool,
+    adding: str,
+    single: bool,
+    bias: bool,
+) -> None:
+    torch.manual_seed(images + 7 * fin)
+    backend = BACKENDS[dtype]
+    if adding == "half":
+        height, width = 2 * height, 2 * width
+    x = torch.randn(images, height, width, fin).to(dtype)
+    weight = torch.randn(fout, fin, kernel, kernel) / (fin * kernel**2) ** 0.5
+    offset = torch.randn(fout) if bias else None
+    stored = torch.float32 if single else dtype
+    small = (images, height // 2, width // 2) if adding == "half" else (images, height, width)
+    add = None if adding == "nothing" else torch.randn(*small, fout).to(stored)
+    planes = x.double().permute(0, 3, 1, 2)
+    expected = conv2d(
+        leaky_relu(planes, 0.2) if leak else planes,
+        weight.double(),
+        None if offset is None else offset.double(),
+        padding=kernel // 2,
+    ).permute(0, 2, 3, 1)
+    if add is not None:
+        expected = expected + (doubled(add) if adding == "half" else add).double()
+    out = torch.full((images, height, width, fout), torch.nan, dtype=stored)
+    if add is not None and adding == "itself":
+        add = out.copy_(add)
+    before = x.clone()
+    packed = backend.pack(weight, offset)
+    backend.convolve(x, packed, out=out, add=add, add_doubled=adding == "half", leak=leak)
+    close(out, expected, dtype)
+    assert torch.equal(x, before)
+
+
+def random_modulation(
+    size: tuple[int, int, int],
+    channels: int,
+    dtype: torch.dtype,
+    *,
+    style: bool,
+    noises: int,
+    per_image: bool,
+) -> Modulation:
+    images = size[0] if per_image else 1
+    return Modulation(
+        index=torch.randint(0, 50, size, dtype=torch.int32),
+        table=torch.randn(50, 2 * channels).to(dtype),
+        pre=torch.randn(images, 2, channels),
+        post=torch.randn(size[0], 2, channels) if style else None,
+        noise=torch.randn(images, *size[1:], noises) if noises else None,
+        strength=torch.randn(channels, noises) if noises else None,
+    )
+
+
+def plainly_modulated(x: Tensor, m: Modulation, activate: bool) -> Tensor:
+    """The formula of `engine.backend.Modulation` as it stands, x at its full size."""
+    v = x.double()
+    if m.noise is not None and m.strength is not None:
+        v = v + m.noise.double() @ m.strength.double().T
+    v = v * m.pre[:, None, None, 0].double() + m.pre[:, None, None, 1].double()
+    scale, shift = m.table[m.index.long()].double().chunk(2, dim=-1)
+    v = v * scale + shift
+    if m.post is not None:
+        v = v * m.post[:, None, None, 0].double() + m.post[:, None, None, 1].double()
+    return leaky_relu(v, 0.2) if activate else v
+
+
+@either
+@settings(max_examples=30, deadline=None)
+@given(
+    images=st.integers(1, 3),
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    channels=st.integers(1, 40),
+    style=st.booleans(),
+    noises=st.integers(0, 8),
+    per_image=st.booleans(),
+    twice=st.booleans(),
+    activate=st.booleans(),
+)
+def test_modulation(
+    dtype: torch.dtype,
+    images: int,
+    height: int,
+    width: int,
+    channels: int,
+    style: bool,
+    noises: int,
+    per_image: bool,
+    twice: bool,
+    activate: bool,
+) -> None:
+    torch.manual_seed(channels)
+    x = torch.randn(images, height, width, channels).to(dtype)
+    full = doubled(x) if twice else x
+    size = (images, *full.shape[1:3])
+    m = random_modulation(size, channels, dtype, style=style, noises=noises, per_image=per_image)
+    expected = plainly_modulated(full, m, activate)
+    out = torch.full_like(full, torch.nan) if twice else x  # in place where nothing is doubled
+    BACKENDS[dtype].modulate(x, m, doubled=twice, activate=activate, out=out)
+    close(out, expected, dtype)
+
+
+@either
+@pytest.mark.parametrize("side", [(16, 2048), (1, 40_000), (300, 100)])
+def test_pieces_of_large_pictures_meet(dtype: torch.dtype, side: tuple[int, int]) -> None:
+    x = torch.randn(1, *side, 2).to(dtype)
+    m = random_modulation((1, *side), 2, dtype, style=True, noises=1, per_image=True)
+    out = torch.full_like(x, torch.nan)
+    BACKENDS[dtype].modulate(x, m, doubled=False, activate=True, out=out)
+    close(out, plainly_modulated(x, m, True), dtype)
+
+
+@either
+@pytest.mark.parametrize(("fin", "fout", "kernel"), [(16, 24, 3), (130, 67, 3), (48, 3, 1), (64, 64, 3)])
+def test_no_bit_depends_on_the_batch(dtype: torch.dtype, fin: int, fout: int, kernel: int) -> None:
+    torch.manual_seed(0)
+    backend = BACKENDS[dtype]
+    packed = backend.pack(torch.randn(fout, fin, kernel, kernel), torch.randn(fout))
+    x = torch.randn(4, 9, 13, fin).to(dtype)
+    together = torch.empty(4, 9, 13, fout, dtype=dtype)
+    backend.convolve(x, packed, out=together)
+    for i in range(4):
+        alone = torch.empty(1, 9, 13, fout, dtype=dtype)
+        backend.convolve(x[i : i + 1], packed, out=alone)
+        assert torch.equal(alone[0], together[i])
+
+
+@either
+@pytest.mark.parametrize("fin", [9, 27, 90, 333, 1152])
+@pytest.mark.parametrize("fout", [1, 2, 6, 10, 24, 130])
+def test_a_row_depends_on_nothing_else(dtype: torch.dtype, fin: int, fout: int) -> None:
+    """Few outputs are where a library's matrix product would round by a row's place."""
+    torch.manual_seed(0)
+    backend = BACKENDS[dtype]
+    weight, bias = torch.randn(fout, fin) / fin**0.5, torch.randn(fout)
+    packed = backend.pack(weight[:, :, None, None], bias)
+    row = torch.randn(1, fin).to(dtype)
+    rows = row.repeat(600, 1)
+    out, alone = torch.empty(600, fout, dtype=dtype), torch.empty(1, fout, dtype=dtype)
+    backend.linear(rows, packed, out=out)
+    backend.linear(row, packed, out=alone)
+    assert torch.equal(out, alone.expand_as(out))
+    others = torch.randn(600, fin).to(dtype)
+    others[411] = row
+    backend.linear(others, packed, out=out)
+    assert torch.equal(out[411], alone[0])
+    close(out, others.double() @ weight.double().T + bias.double(), dtype)
+    backend.linear(rows[:0], packed, out=out[:0])
