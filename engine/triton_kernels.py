@@ -102,7 +102,7 @@ def _source(pixel, width, source_width, DOUBLED: tl.constexpr):
 
 
 # Sizes of maps are not specialised: nothing may be compiled anew while somebody paints.
-@triton.jit(do_not_specialize=["pixels", "width", "source_width"])
+@triton.jit(do_not_specialize=["index_image", "noise_image", "pixels", "width", "source_width"])
 def _modulate(
     x,
     out,
