@@ -73,22 +73,28 @@ struct __attribute__((packed, may_alias)) Anywhere {
     Vector value;
 };
 
-// One vector, or its first n lanes and zeros.
 template <class Vector, class Scalar>
-inline Vector read(const Scalar *from, int n) {
-    if (n >= LANES) return reinterpret_cast<const Anywhere<Vector> *>(from)->value;
+ONE_COPY Vector read_some(const Scalar *from, int n) {
     Vector vector{};
     for (int i = 0; i < n; i++) vector[i] = from[i];
     return vector;
 }
 
 template <class Vector, class Scalar>
+ONE_COPY void write_some(Scalar *to, Vector vector, int n) {
+    for (int i = 0; i < n; i++) to[i] = vector[i];
+}
+
+// One vector, or its first n lanes and zeros.
+template <class Vector, class Scalar>
+inline Vector read(const Scalar *from, int n) {
+    return n >= LANES ? reinterpret_cast<const Anywhere<Vector> *>(from)->value : read_some<Vector>(from, n);
+}
+
+template <class Vector, class Scalar>
 inline void write(Scalar *to, Vector vector, int n) {
-    if (n >= LANES) {
-        reinterpret_cast<Anywhere<Vector> *>(to)->value = vector;
-    } else {
-        for (int i = 0; i < n; i++) to[i] = vector[i];
-    }
+    if (n < LANES) return write_some(to, vector, n);
+    reinterpret_cast<Anywhere<Vector> *>(to)->value = vector;
 }
 
 struct bfloat16 {
@@ -206,7 +212,7 @@ FLAT ONE_COPY void multiply_rows(const Type *a, int64_t stride, const Type *b, i
     each<ROWS>([&](int r) { each<N>([&](int n) { store(c + (r * N + n) * LANES, sum[r][n]); }); });
 }
 
-template <class Type, int N, int ROWS = std::min(ACCUMULATORS / N, 12)>
+template <class Type, int N, int ROWS = std::min(ACCUMULATORS / N, 8)>
 void multiply_few(int rows, const Type *a, int64_t stride, const Type *b, int k, bool first, float *c) {
     if (rows == ROWS) {
         multiply_rows<Type, N, ROWS>(a, stride, b, k, first, c);
@@ -218,7 +224,7 @@ void multiply_few(int rows, const Type *a, int64_t stride, const Type *b, int k,
 // c (rows × N vectors) = a · b. Slices of b small enough for the first-level cache meet all rows in turn.
 template <class Type, int N>
 void multiply(int rows, const Type *a, int64_t stride, const Type *b, int k, float *c) {
-    constexpr int SLICE = 16384 / (BLOCK * sizeof(Type)), MOST = std::min(ACCUMULATORS / N, 12);
+    constexpr int SLICE = 16384 / (BLOCK * sizeof(Type)), MOST = std::min(ACCUMULATORS / N, 8);
     const int parts = (rows + MOST - 1) / MOST;
     for (int p = 0; p < k; p += SLICE) {
         for (int part = 0, row = 0; part < parts; part++) {
@@ -330,19 +336,13 @@ struct Modulation {
 
 namespace {
 
-#ifndef G4
-#define G4 18
-#endif
-#ifndef G2
-#define G2 60
-#endif
-constexpr int64_t STREAM_BUDGET = 10 << 20;     // bytes of V when all tiles meet each block of weights at once
-constexpr int64_t WEIGHTS_AT_REST = 512 << 10;  // bytes of weights that a core's own cache keeps
+constexpr int64_t STREAM_BUDGET = 10 << 20;    // bytes of V when all tiles meet each block of weights at once
+constexpr int64_t CACHED_WEIGHTS = 10 << 20;   // bytes of weights that a last-level cache keeps from group to group
 
 template <class Type, class Tile>
 struct Convolver {
     static constexpr int POSITIONS = Tile::IN * Tile::IN;
-    static constexpr int GROUP = POSITIONS > 16 ? G4 : G2;  // tiles that are multiplied together
+    static constexpr int GROUP = POSITIONS > 16 ? 72 / sizeof(Type) : 60;  // tiles that are multiplied together
     static constexpr int LINE = 64 / sizeof(Type);  // a cache line more, lest power-of-two strides share cache sets
 
     const Convolution &job;
@@ -355,7 +355,7 @@ struct Convolver {
     const int64_t row_stride = direct ? inputs : (inputs + 2 * LINE - 1) / LINE * LINE;
     const int64_t v_position = std::min(tiles, GROUP) * row_stride + LINE, v_group = POSITIONS * v_position;
     const int64_t m_position = std::min(tiles, GROUP) * BLOCK + LANES, m_thread = POSITIONS * m_position;
-    const bool stream = groups < 2 * job.threads || weight_bytes() > WEIGHTS_AT_REST;
+    const bool stream = groups < 4 * job.threads || weight_bytes() > CACHED_WEIGHTS;
     const int strip = stream ? std::clamp<int64_t>(STREAM_BUDGET / (v_group * sizeof(Type)), 1, groups) : job.threads;
 
     int64_t weight_bytes() const { return int64_t(POSITIONS) * inputs * outputs * sizeof(Type); }
@@ -392,6 +392,7 @@ struct Convolver {
     template <bool LEAK>
     FLAT ONE_COPY void transform(int first, int count, Type *v) const {
         const int64_t step = v_position;  // a copy that no store can change
+        const int64_t next = Tile::OUT * int64_t(job.fin);  // to the same pixel of the tile at the right
         const Type *x = static_cast<const Type *>(job.x);
         Place at = place(first);
         for (int tile = 0; tile < count; tile++, advance(at)) {
@@ -409,6 +410,7 @@ struct Convolver {
                 Float d[Tile::IN][Tile::IN];
                 each<Tile::IN>([&](int i) {
                     each<Tile::IN>([&](int j) {
+                        if (j >= Tile::IN - Tile::OUT) __builtin_prefetch(patch[i][j] + c + next);
                         d[i][j] = load(patch[i][j] + c, n);
                         if constexpr (LEAK) d[i][j] = leaky(d[i][j], job.slope);
                     });
