@@ -1,4 +1,5 @@
 # pyright: basic, reportArgumentType=false, reportCallIssue=false, reportGeneralTypeIssues=false
+# pyright: reportMissingImports=false
 # ruff: noqa: N803
 # Triton's language is not typed, a pointer and a number are the same thing to a checker; its constants are in
 # capitals by custom.

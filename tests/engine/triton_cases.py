@@ -3,13 +3,14 @@ or through Triton's compiler, which needs no GPU either."""
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import sys
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from engine import triton_kernels
 from engine.backend import Modulation
 from engine.cuda import PlainPasses
 
@@ -19,6 +20,11 @@ CHANNELS = [1, 3, 24, 64, 130]
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 # Compute capability, and the type that it would paint in.
 TARGETS = [(75, "fp16"), (80, "bf16"), (90, "bf16"), (90, "fp32")]
+
+
+def kernels() -> Any:
+    """`engine.triton_kernels`, which not everyone who imports this can import."""
+    return importlib.import_module("engine.triton_kernels")
 
 
 def half(size: tuple[int, int]) -> tuple[int, int]:
@@ -54,10 +60,10 @@ def modulate(dtype: torch.dtype, size: tuple[int, int], channels: int, number: i
     x = torch.randn(batch, *(half(size) if doubled else size), channels).to(dtype)
     expected, out = (torch.empty(batch, *size, channels, dtype=dtype) for _ in range(2))
     PlainPasses(CPU, dtype).modulate(x, modulation, doubled=doubled, activate=activate, out=expected)
-    triton_kernels.modulate(x, modulation, doubled=doubled, activate=activate, out=out)
+    kernels().modulate(x, modulation, doubled=doubled, activate=activate, out=out)
     close(out, expected)
     if not doubled:
-        triton_kernels.modulate(x, modulation, doubled=False, activate=activate, out=x)
+        kernels().modulate(x, modulation, doubled=False, activate=activate, out=x)
         assert torch.equal(x, out), "in place"
 
 
@@ -67,10 +73,10 @@ def finish(dtype: torch.dtype, size: tuple[int, int], channels: int, number: int
     add = torch.randn(*(half(size) if doubled else size), channels).to(dtype) if added else None
     expected, out = torch.empty_like(y), torch.empty_like(y)
     PlainPasses(CPU, dtype).finish(y, bias, add, doubled=doubled, out=expected)
-    triton_kernels.finish(y, bias, add, doubled=doubled, out=out)
+    kernels().finish(y, bias, add, doubled=doubled, out=out)
     close(out, expected)
     if add is not None and not doubled:
-        triton_kernels.finish(y, bias, add, doubled=False, out=add)
+        kernels().finish(y, bias, add, doubled=False, out=add)
         assert torch.equal(add, out), "into what is added"
 
 
@@ -91,7 +97,7 @@ def strips() -> None:
     """Rows of a larger picture, as the engine hands them over where there are no tables."""
     x, out = torch.randn(1, 6, 5, 8), torch.zeros(1, 6, 5, 8)
     modulation = some_modulation(1, (2, 5), 8, torch.float32, alone=True, full=False)
-    triton_kernels.modulate(x[:, 2:4], modulation, doubled=False, activate=True, out=out[:, 2:4])
+    kernels().modulate(x[:, 2:4], modulation, doubled=False, activate=True, out=out[:, 2:4])
     expected = torch.empty(1, 2, 5, 8)
     PlainPasses(CPU, torch.float32).modulate(
         x[:, 2:4], modulation, doubled=False, activate=True, out=expected
@@ -127,12 +133,12 @@ def compile_all() -> None:
         for full in (False, True):
             nothing = {} if full else {"post": None, "noise": None, "strength": None}
             flags = {"NOISES": 2 * full, "STYLED": full, "DOUBLED": full, "ACTIVATE": full}
-            compile_one(triton_kernels._modulate, capability, kind, {**nothing, **flags, **tile})
+            compile_one(kernels()._modulate, capability, kind, {**nothing, **flags, **tile})
             nothing = {} if full else {"bias": None, "add": None}
             flags = {"BIASED": full, "ADDED": full, "DOUBLED": full}
-            compile_one(triton_kernels._finish, capability, kind, {**nothing, **flags, **tile})
+            compile_one(kernels()._finish, capability, kind, {**nothing, **flags, **tile})
     single = {"NOISES": 1, "STYLED": True, "DOUBLED": True, "ACTIVATE": True, "PIXELS": 2048, "CHANNELS": 1}
-    compile_one(triton_kernels._modulate, 90, "bf16", {"channels": 1, "width": 1, **single})
+    compile_one(kernels()._modulate, 90, "bf16", {"channels": 1, "width": 1, **single})
 
 
 if __name__ == "__main__":
