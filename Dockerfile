@@ -38,7 +38,7 @@ LABEL org.opencontainers.image.title="Scenebrush" \
       org.opencontainers.image.description="Paint a label map, see the photo live" \
       org.opencontainers.image.licenses="Apache-2.0"
 
-# A compiler, for the CPU kernels: they are compiled for the very processor that they will run on, at the first start.
+# A compiler: kernels are compiled for the very processor or GPU that they will run on, at the first start.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends g++ \
     && rm -rf /var/lib/apt/lists/*
@@ -53,6 +53,7 @@ ENV PATH=/opt/scenebrush/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     TMPDIR=/dev/shm \
     XDG_CACHE_HOME=/var/cache \
+    TRITON_CACHE_DIR=/var/cache/scenebrush/triton \
     SCENEBRUSH_HOST=0.0.0.0 \
     SCENEBRUSH_PORT=8000
 
