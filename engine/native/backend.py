@@ -60,8 +60,8 @@ def supported(dtype: torch.dtype) -> tuple[bool, str]:
 class NativeBackend:
     """Runs on the CPU, with as many threads as torch has.
 
-    Scratch memory is kept from call to call and grows to what the largest convolution needed: some 10 MB of
-    transformed input and less than 1 MB a thread.
+    Scratch memory is kept from call to call and grows to what the largest convolution needed: some 10 MB, or 2 MB
+    a thread where that is more. Calls from several threads take turns.
 
     Args:
         dtype: float32, or bfloat16 where `supported`.
@@ -109,7 +109,8 @@ class NativeBackend:
         half = int(self._half)
         tile = 1 if kernel == 1 else self._tile(fin, fout)
         data = self._memory(int(self._library.scenebrush_packed_bytes(half, tile, fin, fout)))
-        self._library.scenebrush_pack(half, tile, fin, fout, _at(weight), _at(bias), _at(data))
+        threads = torch.get_num_threads()
+        self._library.scenebrush_pack(threads, half, tile, fin, fout, _at(weight), _at(bias), _at(data))
         return Packed(fin, fout, kernel, (tile, data))
 
     def _tile(self, fin: int, fout: int) -> int:
@@ -129,7 +130,7 @@ class NativeBackend:
     def modulate(
         self, x: Tensor, modulation: Modulation, *, doubled: bool, activate: bool, out: Tensor
     ) -> None:
-        """See Backend. Shapes (B, h, w, C) of `out`; all contiguous."""
+        """See Backend. All contiguous; `index` must stay below the table's rows, which is not checked."""
         m = modulation
         images, height, width, channels = out.shape
         factors = (m.noise.shape[-1] if m.noise is not None else 0,)

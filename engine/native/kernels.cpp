@@ -1,26 +1,25 @@
 // The engine's CPU kernels: SPADE modulation, and convolutions of 3×3 and 1×1.
 //
-// Activations are (B, h, w, C), float32 or bfloat16. A convolution has three steps for a group of up to 64 tiles:
+// Activations are (B, h, w, C), float32 or bfloat16. A convolution has three steps for a group of some tiles:
 //
-//   gather    Each tile's input patch, transformed (Winograd), into V: one matrix (tiles × fin) per position.
-//   multiply  M = V·U per position, float32: matrix products with the packed weights U (fin × fout).
+//   gather    Each tile's input patch, transformed, into V: one matrix (tiles × fin) per position in the patch.
+//   multiply  M = V·U per position, in float32: matrix products with the packed weights U (fin × fout).
 //   scatter   The inverse transform of M, plus bias, plus `add`, rounded once, into the output.
 //
-// A 3×3 convolution uses Winograd's minimal filtering F(2×2, 3×3), 2.25 times fewer products than the sum itself
-// (Lavin & Gray 2016, Fast Algorithms for Convolutional Neural Networks, eq. 8). A 1×1 convolution is the same with
-// tiles of one pixel and no transform.
+// A 3×3 convolution uses Winograd's minimal filtering, F(2×2, 3×3) or F(4×4, 3×3): 2.25 or 4 times fewer
+// products than the sum itself (Lavin & Gray 2016, Fast Algorithms for Convolutional Neural Networks, section 4).
+// A 1×1 convolution is the same with tiles of one pixel and no transform.
 //
 // Every output is one sum in one order, whatever group, thread or batch it falls in: equal input, equal bits.
-//
 // Plain GCC/Clang vector extensions, as wide as the processor; only the bfloat16 products need AVX512-BF16.
 
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <sys/mman.h>
 #include <utility>
 #include <vector>
-#include <sys/mman.h>
 #ifdef __AVX512F__
 #include <immintrin.h>
 #endif
@@ -29,7 +28,9 @@ namespace {
 
 // ------------------------------------------------------------------------------------------------ vectors
 
-// LANES floats in a vector; a block of columns is WIDE vectors; as many accumulators as leave registers for factors.
+// LANES floats in a vector; a block of outputs is WIDE vectors; as many accumulators as leave registers for
+// factors; at most MOST_ROWS, so that few kernels need compiling.
+constexpr int MOST_ROWS = 8;
 #if defined(__AVX512F__)
 constexpr int LANES = 16, WIDE = 4, ACCUMULATORS = 24;
 #elif defined(__AVX__)
@@ -47,10 +48,10 @@ using HalfBits = uint16_t __attribute__((vector_size(2 * LANES)));
 
 // Whatever such a function calls becomes part of it.
 #define FLAT __attribute__((flatten))
-// One copy for all callers: two copies may fuse multiplications and additions differently, and so round differently.
+// One copy for all callers: two may fuse multiplications and additions differently, and so round differently.
 #define ONE_COPY __attribute__((noinline))
 
-// body(0), body(1), … body(N − 1), written out: in a FLAT function, arrays that are indexed so stay in registers.
+// body(0), … body(N − 1), written out: in a FLAT function, arrays that are indexed so stay in registers.
 template <int N, class Body>
 inline void each(const Body &body) {
     [&]<int... I>(std::integer_sequence<int, I...>) {
@@ -212,7 +213,7 @@ FLAT ONE_COPY void multiply_rows(const Type *a, int64_t stride, const Type *b, i
     each<ROWS>([&](int r) { each<N>([&](int n) { store(c + (r * N + n) * LANES, sum[r][n]); }); });
 }
 
-template <class Type, int N, int ROWS = std::min(ACCUMULATORS / N, 8)>
+template <class Type, int N, int ROWS = std::min(ACCUMULATORS / N, MOST_ROWS)>
 void multiply_few(int rows, const Type *a, int64_t stride, const Type *b, int k, bool first, float *c) {
     if (rows == ROWS) {
         multiply_rows<Type, N, ROWS>(a, stride, b, k, first, c);
@@ -224,13 +225,13 @@ void multiply_few(int rows, const Type *a, int64_t stride, const Type *b, int k,
 // c (rows × N vectors) = a · b. Slices of b small enough for the first-level cache meet all rows in turn.
 template <class Type, int N>
 void multiply(int rows, const Type *a, int64_t stride, const Type *b, int k, float *c) {
-    constexpr int SLICE = 16384 / (BLOCK * sizeof(Type)), MOST = std::min(ACCUMULATORS / N, 8);
+    constexpr int SLICE = 16384 / (BLOCK * sizeof(Type)), MOST = std::min(ACCUMULATORS / N, MOST_ROWS);
     const int parts = (rows + MOST - 1) / MOST;
     for (int p = 0; p < k; p += SLICE) {
         for (int part = 0, row = 0; part < parts; part++) {
             const int some = (rows - row) / (parts - part);
-            multiply_few<Type, N>(some, a + row * stride + p, stride, b + int64_t(p) * N * LANES, std::min(SLICE, k - p),
-                                  p == 0, c + row * N * LANES);
+            multiply_few<Type, N>(some, a + row * stride + p, stride, b + int64_t(p) * N * LANES,
+                                  std::min(SLICE, k - p), p == 0, c + row * N * LANES);
             row += some;
         }
     }
@@ -266,7 +267,8 @@ struct TwoByThree {
     }
 };
 
-// F(4, 3): four outputs from six inputs, by the values at 0, ±A, ±B and ∞.
+// F(4, 3): four outputs from six inputs, by the values at 0, ±A, ±B and ∞. The usual ±1 and ±2 round more than
+// twice as much, for numbers of very different size meet in their sums.
 struct FourByThree {
     static constexpr int OUT = 4;
     static constexpr float A = .75, B = 1.5, A2 = A * A, B2 = B * B;
@@ -302,9 +304,9 @@ struct Pointwise {
     static void inverse(Float[IN][IN]) {}
 };
 
-// ------------------------------------------------------------------------------------------------ convolutions
-
 }  // namespace
+
+// ------------------------------------------------------------------------------------------------ jobs
 
 extern "C" {
 
@@ -336,17 +338,21 @@ struct Modulation {
 
 namespace {
 
-constexpr int64_t STREAM_BUDGET = 10 << 20;    // bytes of V when all tiles meet each block of weights at once
-constexpr int64_t CACHED_WEIGHTS = 10 << 20;   // bytes of weights that a last-level cache keeps from group to group
+// ------------------------------------------------------------------------------------------------ convolutions
+
+constexpr int64_t STREAM_BUDGET = 10 << 20;   // bytes of V when all tiles meet each block of weights at once
+constexpr int64_t CACHED_WEIGHTS = 10 << 20;  // bytes of weights that the last cache keeps from group to group
 
 template <class Type, class Tile>
 struct Convolver {
     static constexpr int POSITIONS = Tile::IN * Tile::IN;
-    static constexpr int GROUP = POSITIONS > 16 ? 72 / sizeof(Type) : 60;  // tiles that are multiplied together
-    static constexpr int LINE = 64 / sizeof(Type);  // a cache line more, lest power-of-two strides share cache sets
+    // Tiles that are multiplied together: what V and M of them take should stay in a core's own cache.
+    static constexpr int GROUP = POSITIONS > 16 ? 72 / sizeof(Type) : 60;
+    static constexpr int LINE = 64 / sizeof(Type);  // a cache line's, lest power-of-two strides share cache sets
 
     const Convolution &job;
-    const int rows = (job.height + Tile::OUT - 1) / Tile::OUT, columns = (job.width + Tile::OUT - 1) / Tile::OUT;
+    const int rows = (job.height + Tile::OUT - 1) / Tile::OUT;
+    const int columns = (job.width + Tile::OUT - 1) / Tile::OUT;
     const int tiles = job.images * rows * columns;
     const int groups = (tiles + GROUP - 1) / GROUP;
     const int inputs = padded_inputs<Type>(job.fin), outputs = padded_outputs(job.fout);
@@ -356,7 +362,8 @@ struct Convolver {
     const int64_t v_position = std::min(tiles, GROUP) * row_stride + LINE, v_group = POSITIONS * v_position;
     const int64_t m_position = std::min(tiles, GROUP) * BLOCK + LANES, m_thread = POSITIONS * m_position;
     const bool stream = groups < 4 * job.threads || weight_bytes() > CACHED_WEIGHTS;
-    const int strip = stream ? std::clamp<int64_t>(STREAM_BUDGET / (v_group * sizeof(Type)), 1, groups) : job.threads;
+    const int strip =
+        stream ? std::clamp<int64_t>(STREAM_BUDGET / (v_group * sizeof(Type)), 1, groups) : job.threads;
 
     int64_t weight_bytes() const { return int64_t(POSITIONS) * inputs * outputs * sizeof(Type); }
     int64_t scratch_bytes() const {
@@ -460,7 +467,8 @@ struct Convolver {
             each<Tile::OUT>([&](int i) {
                 const int y = at.y + i;
                 const int64_t line = pixel(at.image, y, 0) * job.fout + base;
-                const int64_t plus_line = job.add_doubled ? half_pixel(at.image, y, 0) * job.fout + base : line;
+                const int64_t plus_line =
+                    job.add_doubled ? half_pixel(at.image, y, 0) * job.fout + base : line;
                 each<Tile::OUT>([&](int j) {
                     const int x = at.x + j, plus_x = job.add_doubled ? x / 2 : x;
                     to[i][j] = y < job.height && x < job.width ? out + line + int64_t(x) * job.fout : nullptr;
@@ -506,7 +514,7 @@ struct Convolver {
         });
     }
 
-    // Few tiles, many weights: a strip of groups is gathered first; then each block of weights, read once, meets all.
+    // Few tiles, many weights: a strip of groups is gathered; then each block of weights, read once, meets all.
     void by_block() const {
         constexpr int SOME = 6;
         static_assert(GROUP % SOME == 0);
@@ -532,16 +540,17 @@ struct Convolver {
 
 // Weights (fout, fin, k, k) to: bias, then per block of outputs, per position, (inputs / STEP, outputs, STEP).
 template <class Type, class Tile>
-void pack_weights(int fin, int fout, const float *weight, const float *bias, void *packed) {
+void pack_weights(int threads, int fin, int fout, const float *weight, const float *bias, void *packed) {
     constexpr int STEP = Factor<Type>::STEP, K = Tile::KERNEL, IN = Tile::IN;
     const int inputs = padded_inputs<Type>(fin), outputs = padded_outputs(fout);
     float *offsets = static_cast<float *>(packed);
     for (int o = 0; o < outputs; o++) offsets[o] = bias && o < fout ? bias[o] : 0;
-    Type *to = reinterpret_cast<Type *>(offsets + outputs);
-    for (int base = 0; base < outputs; base += BLOCK) {
+    parallel_for(threads, (outputs + BLOCK - 1) / BLOCK, [&](int, int block) {
+        const int base = block * BLOCK;
+        Type *to = reinterpret_cast<Type *>(offsets + outputs) + int64_t(IN) * IN * inputs * base;
         const int wide = std::min(BLOCK, outputs - base);
-        for (int o = 0; o < wide; o++)
-            for (int i = 0; i < inputs; i++) {
+        for (int i = 0; i < inputs; i++)
+            for (int o = 0; o < wide; o++) {
                 const bool real = base + o < fout && i < fin;
                 const float *filter = weight + (int64_t(base + o) * fin + i) * K * K;
                 for (int p = 0; p < IN * IN; p++) {
@@ -552,8 +561,7 @@ void pack_weights(int fin, int fout, const float *weight, const float *bias, voi
                     store(at, Float{} + float(sum), 1);
                 }
             }
-        to += int64_t(IN) * IN * inputs * wide;
-    }
+    });
 }
 
 // ------------------------------------------------------------------------------------------------ modulation
@@ -590,9 +598,9 @@ void modulate_all(const Modulation &job) {
     const int64_t C = job.channels, pixels = job.images * job.height * job.width;
     std::vector<float> strength(job.noise ? job.noises * C : 0);  // (noises, C), as the lanes want it
     for (size_t i = 0; i < strength.size(); i++) strength[i] = job.strength[i % C * job.noises + i / C];
-    const auto work = job.noise  ? (job.post ? modulate_pixels<Type, true, true> : modulate_pixels<Type, true, false>)
-                      : job.post ? modulate_pixels<Type, false, true>
-                                 : modulate_pixels<Type, false, false>;
+    const auto noisy = job.post ? modulate_pixels<Type, true, true> : modulate_pixels<Type, true, false>;
+    const auto quiet = job.post ? modulate_pixels<Type, false, true> : modulate_pixels<Type, false, false>;
+    const auto work = job.noise ? noisy : quiet;
     const int64_t some = std::max<int64_t>(1, 65536 / C);
     parallel_for(job.threads, (pixels + some - 1) / some, [&](int, int64_t i) {
         work(job, strength.data(), i * some, std::min(pixels, (i + 1) * some));
@@ -621,7 +629,7 @@ extern "C" {
 
 void scenebrush_use_openmp(void *parallel) { omp_parallel = reinterpret_cast<Parallel>(parallel); }
 
-// Asks for large pages under memory that is still untouched: matrices in many small ones miss the TLB all the time.
+// Asks for large pages under memory that is still untouched: with small ones, products wait for the TLB.
 void scenebrush_use_large_pages(void *memory, int64_t bytes) {
     const uintptr_t page = 4096, start = (reinterpret_cast<uintptr_t>(memory) + page - 1) / page * page;
     const uintptr_t end = (reinterpret_cast<uintptr_t>(memory) + bytes) / page * page;
@@ -645,10 +653,10 @@ int64_t scenebrush_packed_bytes(int32_t half, int32_t tile, int32_t fin, int32_t
     });
 }
 
-void scenebrush_pack(int32_t half, int32_t tile, int32_t fin, int32_t fout, const float *weight, const float *bias,
-                     void *packed) {
+void scenebrush_pack(int32_t threads, int32_t half, int32_t tile, int32_t fin, int32_t fout, const float *weight,
+                     const float *bias, void *packed) {
     with_types(half, tile, [&](auto type, auto tiling) {
-        pack_weights<decltype(type), decltype(tiling)>(fin, fout, weight, bias, packed);
+        pack_weights<decltype(type), decltype(tiling)>(threads, fin, fout, weight, bias, packed);
     });
 }
 
@@ -664,6 +672,8 @@ void scenebrush_convolve(const Convolution *job) {
     });
 }
 
-void scenebrush_modulate(const Modulation *job) { job->half ? modulate_all<bfloat16>(*job) : modulate_all<float>(*job); }
+void scenebrush_modulate(const Modulation *job) {
+    job->half ? modulate_all<bfloat16>(*job) : modulate_all<float>(*job);
+}
 
 }  // extern "C"
