@@ -60,8 +60,8 @@ def supported(dtype: torch.dtype) -> tuple[bool, str]:
 class NativeBackend:
     """Runs on the CPU, with as many threads as torch has.
 
-    Scratch memory is kept from call to call and grows to what the largest convolution needed: some 10 MB, or 2 MB
-    a thread where that is more. Calls from several threads take turns.
+    Scratch memory is kept from call to call and grows to what the largest convolution needed: some 10 MB, or
+    2 MB a thread where that is more. Calls from several threads take turns.
 
     Args:
         dtype: float32, or bfloat16 where `supported`.
