@@ -67,8 +67,11 @@ class Backend(Protocol):
         """Type of activations, tables and weights."""
         ...
 
-    def pack(self, weight: Tensor, bias: Tensor | None) -> Packed:
-        """Prepare weights: float32 (O, I, k, k), stride 1, padding k // 2; bias float32 (O,)."""
+    def pack(self, weight: Tensor, bias: Tensor | None, *, careful: bool = False) -> Packed:
+        """Prepare weights: float32 (O, I, k, k), stride 1, padding k // 2; bias float32 (O,).
+
+        `careful`: round no more than a direct convolution would, even where that takes longer.
+        """
         ...
 
     def modulate(

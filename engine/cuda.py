@@ -108,7 +108,8 @@ class CudaBackend:
     def name(self) -> str:
         return "CUDA (plain modulation)" if isinstance(self._passes, PlainPasses) else "CUDA"
 
-    def pack(self, weight: Tensor, bias: Tensor | None) -> Packed:
+    def pack(self, weight: Tensor, bias: Tensor | None, *, careful: bool = False) -> Packed:
+        del careful  # cuDNN is left to choose, and chooses by shape
         fout, fin, kernel = weight.shape[:3]
         data = (
             weight.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last),

@@ -17,6 +17,8 @@ from models.generator import Generator, StyledSpadeGenerator
 from models.published import OasisGenerator
 from models.spade import SpadeBlock, SpadeNorm, StyledSpadeBlock, StyledSpadeNorm
 
+_NEAR_THE_PICTURE = 4  # pixels per cell
+
 
 class LabelConv:
     """A convolution that reads a label map and what stands beside it, an edge channel or a style code.
@@ -132,6 +134,12 @@ class Network:
         self._styled = generator if isinstance(generator, StyledSpadeGenerator) else None
         self.instance_edges = generator.instance_edges
         self.styled_labels = isinstance(generator, OasisGenerator)
+        # A norm that divides by the frame's own deviation enlarges what was rounded before it.
+        self._sensitive = not all(
+            isinstance(module, nn.BatchNorm2d)
+            for name, module in generator.named_modules()
+            if name.endswith("param_free_norm")
+        )
         self.factors: list[int] = []
         self.stages: list[Stage] = []
         factor = generator.stride
@@ -140,7 +148,7 @@ class Network:
             if factor not in self.factors:
                 self.factors.append(factor)
             self.stages.append(self._stage(number, block, doubled, len(self.factors) - 1))
-        self.conv_img = backend.pack(generator.conv_img.weight.detach().float(), _bias(generator.conv_img))
+        self.conv_img = self._packed(generator.conv_img, 1)
         self.start = self._label_conv(generator.fc) if isinstance(generator.fc, nn.Conv2d) else None
         self._start_of_style = generator.fc if isinstance(generator.fc, nn.Linear) else None
 
@@ -180,7 +188,7 @@ class Network:
         return [field.permute(0, 2, 3, 1).contiguous().to(self._backend.device) for field in fields]
 
     def _stage(self, number: int, block: SpadeBlock | StyledSpadeBlock, doubled: bool, level: int) -> Stage:
-        pack = self._backend.pack
+        factor = self.factors[level]
         noises = (block.noise_0, block.noise_1) if isinstance(block, StyledSpadeBlock) else (None, None)
         shortcut = getattr(block, "conv_s", None)
         norm_s = getattr(block, "norm_s", None)
@@ -189,10 +197,10 @@ class Network:
             level,
             doubled,
             self._norm(block.norm_0, level, noises[0]),
-            _packed(block.conv_0, self._backend),
+            self._packed(block.conv_0, factor),
             self._norm(block.norm_1, level, noises[1]),
-            _packed(block.conv_1, self._backend),
-            pack(shortcut.weight.detach().float(), None) if isinstance(shortcut, nn.Conv2d) else None,
+            self._packed(block.conv_1, factor),
+            self._packed(shortcut, factor) if isinstance(shortcut, nn.Conv2d) else None,
             self._norm(norm_s, level, None) if norm_s is not None else None,
         )
 
@@ -219,7 +227,9 @@ class Network:
             level,
             self._label_conv(shared),
             self._backend.pack(as_product, bias),
-            self._backend.pack(weight, bias) if kernel in {1, 3} else None,
+            self._backend.pack(weight, bias, careful=self._is_delicate(self.factors[level]))
+            if kernel in {1, 3}
+            else None,
             _statistics(norm.param_free_norm, self._backend.device),
             style,
             None
@@ -227,15 +237,19 @@ class Network:
             else noise.detach().float().flatten(1).contiguous().to(self._backend.device),
         )
 
+    def _packed(self, conv: nn.Module, factor: int) -> Packed:
+        if not isinstance(conv, nn.Conv2d):
+            raise TypeError(f"no convolution: {type(conv).__name__}")
+        bias = None if conv.bias is None else _bias(conv)
+        return self._backend.pack(conv.weight.detach().float(), bias, careful=self._is_delicate(factor))
+
+    def _is_delicate(self, factor: int) -> bool:
+        """Whether a convolution at so many pixels per cell should round little: many others follow it."""
+        return self._sensitive or factor > _NEAR_THE_PICTURE
+
     def _label_conv(self, conv: nn.Conv2d) -> LabelConv:
         style_dim = self.style_dim if self.styled_labels else 0
         return LabelConv(conv, self._classes, style_dim, self._backend)
-
-
-def _packed(conv: nn.Module, backend: Backend) -> Packed:
-    if not isinstance(conv, nn.Conv2d):
-        raise TypeError(f"no convolution: {type(conv).__name__}")
-    return backend.pack(conv.weight.detach().float(), _bias(conv))
 
 
 def _bias(conv: nn.Conv2d) -> Tensor:

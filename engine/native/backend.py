@@ -98,7 +98,7 @@ class NativeBackend:
         """Memory kept between calls."""
         return self._scratch.numel()
 
-    def pack(self, weight: Tensor, bias: Tensor | None) -> Packed:
+    def pack(self, weight: Tensor, bias: Tensor | None, *, careful: bool = False) -> Packed:
         """Weights float32 (O, I, k, k), k 1 or 3, and bias (O,), transformed and in the kernels' order."""
         fout, fin, kernel = weight.shape[:3]
         if kernel not in {1, 3}:
@@ -107,19 +107,21 @@ class NativeBackend:
         if bias is not None:
             _checked("bias", bias, (fout,), torch.float32)
         half = int(self._half)
-        tile = 1 if kernel == 1 else self._tile(fin, fout)
+        tile = 1 if kernel == 1 else self._tile(fin, fout, careful)
         data = self._memory(int(self._library.scenebrush_packed_bytes(half, tile, fin, fout)))
         threads = torch.get_num_threads()
         self._library.scenebrush_pack(threads, half, tile, fin, fout, _at(weight), _at(bias), _at(data))
         return Packed(fin, fout, kernel, (tile, data))
 
-    def _tile(self, fin: int, fout: int) -> int:
+    def _tile(self, fin: int, fout: int, careful: bool) -> int:
         """Outputs along a Winograd tile's side.
 
         Tiles of 4 need 9/16 of the products of tiles of 2, but four times the memory of plain weights, which
         the deepest layers, small as their pictures are, would wait for; and they round more: bfloat16 keeps
-        them for the layers near the picture.
+        them for the layers near the picture, and not where care is asked for.
         """
+        if careful and self._half:
+            return 2
         return 4 if fin * fout <= (1 << 17 if self._half else 1 << 19) else 2
 
     def _memory(self, size: int) -> Tensor:
