@@ -101,7 +101,17 @@ class Backend(Protocol):
         """
         ...
 
-    def linear(self, x: Tensor, weights: Packed, *, out: Tensor) -> None:
-        """Rows of x (n, I) times 1×1 weights, plus bias, into `out` (n, O). A row's result does not depend on
-        n."""
+    def pack_places(self, weight: Tensor, bias: Tensor) -> Packed:
+        """Prepare the same for `tabulate`: float32 (O, I, k, k), any odd k; bias float32 (O,)."""
+        ...
+
+    def tabulate(self, inputs: Tensor, windows: Tensor, weights: Packed, *, out: Tensor) -> None:
+        """A convolution at windows that are put together from a few distinct inputs.
+
+        out[i] = bias + Σ_j inputs[windows[i, j]] · W_j over the k² places j of a window, in raster order. A
+        row's result depends neither on the others nor on its place.
+
+        Args:
+            inputs: (m, I). windows: int32 (n, k²), rows of `inputs`. out: (n, O).
+        """
         ...

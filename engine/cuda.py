@@ -145,13 +145,17 @@ class CudaBackend:
             other = None if add is None else add[image]
             self._passes.finish(y, bias, other, doubled=add_doubled, out=out[image])
 
-    def linear(self, x: Tensor, weights: Packed, *, out: Tensor) -> None:
-        weight, bias = cast("tuple[Tensor, Tensor | None]", weights.data)
-        weight = weight.flatten(1).T
-        for first in range(0, x.shape[0], _ROWS):
-            part = x[first : first + _ROWS]
+    def pack_places(self, weight: Tensor, bias: Tensor) -> Packed:
+        fout, fin, kernel = weight.shape[:3]
+        in_a_row = weight.permute(0, 2, 3, 1).reshape(fout, -1).to(self.device, self.dtype)
+        return Packed(fin, fout, kernel, (in_a_row, bias.to(self.device, torch.float32)))
+
+    def tabulate(self, inputs: Tensor, windows: Tensor, weights: Packed, *, out: Tensor) -> None:
+        weight, bias = cast("tuple[Tensor, Tensor]", weights.data)
+        for first in range(0, windows.shape[0], _ROWS):
+            part = inputs[windows[first : first + _ROWS]].flatten(1)
             short = _ROWS - part.shape[0]
-            product = torch.mm(F.pad(part, (0, 0, 0, short)) if short else _aligned(part), weight)
+            product = torch.mm(F.pad(part, (0, 0, 0, short)) if short else part, weight.T)
             rows, whole = out[first : first + _ROWS].unsqueeze(0), product[: part.shape[0]].unsqueeze(0)
             self._passes.finish(whole, bias, None, doubled=False, out=rows)  # rows as pixels of one line
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.backend import Backend, Modulation
@@ -24,9 +25,9 @@ from engine.patterns import MOST_NUMBERS, Cells, Numbers, Vocabulary
 
 FEW_WINDOWS = 8192  # always a table
 LARGEST_TABLE = 48 << 20  # bytes of one map's rows at one resolution
-_CHUNK = 4096  # rows computed at a time
+_MOST_INPUTS = 4096  # distinct 3×3 windows that rows are computed from at a time
 _STRIP = 8 << 20  # bytes of modulation at a time where there is no table
-_AGES = (64, 8, 0)  # frames for which an unused row is kept when memory is short, tried in this order
+_KEPT = 0.5  # of the budget, once it is exceeded: forgetting is work, and not for every frame
 
 
 def most_windows(pixels: int, row_bytes: int) -> int:
@@ -83,6 +84,11 @@ class LevelTables:
     def dtype(self) -> torch.dtype:
         return self._backend.dtype
 
+    def uses(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """For every row that was ever used, the latest frame that took it, and its share of the bytes."""
+        frames = self._used[self._used >= 0]
+        return frames, np.full(frames.size, self.nbytes // max(1, frames.size))
+
     def numbers(self, cells: Cells) -> Numbers:
         """Pattern numbers of a piece of a map: int32 (h + 4, w + 4), OUTSIDE around the map → (h, w)."""
         return self.vocabulary.numbers(cells)
@@ -135,9 +141,7 @@ class LevelTables:
         nine_cells = self._on_device(
             self.vocabulary.nine_cells(np.arange(self._hidden_done, count_of_3, dtype=np.int32))
         )
-        nine_windows = self._on_device(
-            self.vocabulary.nine_windows(np.arange(self._rows_done, count, dtype=np.int32))
-        )
+        pieces = self._pieces(self._rows_done, count)
         for i, norm in enumerate(self.norms):
             self._hidden[i] = _room(self._hidden[i], self._hidden_done, count_of_3)
             hidden = norm.shared.rows(nine_cells, self._styles[i]).relu_()
@@ -145,11 +149,22 @@ class LevelTables:
                 hidden[0] = 0  # the window that lies all outside: the hidden layer's zero padding
             self._hidden[i][self._hidden_done : count_of_3] = hidden
             self._rows[i] = _room(self._rows[i], self._rows_done, count)
-            for first in range(0, nine_windows.shape[0], _CHUNK):
-                nine = self._hidden[i][nine_windows[first : first + _CHUNK]].flatten(1)
-                done = self._rows_done + first
-                self._backend.linear(nine, norm.head, out=self._rows[i][done : done + nine.shape[0]])
+            for rows, inputs, windows in pieces:
+                self._backend.tabulate(self._hidden[i][inputs], windows, norm.head, out=self._rows[i][rows])
         self._rows_done, self._hidden_done = count, count_of_3
+
+    def _pieces(self, first: int, count: int) -> list[tuple[slice, Tensor, Tensor]]:
+        """Rows first … count−1 in pieces: which they are, which 3×3 windows they are made of, and how, int32
+        (n, 9)."""
+        nine = self.vocabulary.nine_windows(np.arange(first, count, dtype=np.int32))
+        made_of = np.zeros(self.vocabulary.count_of_3, np.bool_)
+        made_of[nine] = True
+        inputs = np.flatnonzero(made_of).astype(np.int32)
+        if inputs.size > _MOST_INPUTS and count - first > 1:
+            middle = (first + count) // 2
+            return self._pieces(first, middle) + self._pieces(middle, count)
+        places = np.cumsum(made_of, dtype=np.int32) - 1
+        return [(slice(first, count), self._on_device(inputs), self._on_device(places[nine]))]
 
     def _on_device(self, numbers: Numbers) -> Tensor:
         return upload(numbers, self._backend.device)
@@ -166,7 +181,7 @@ def _room(part: Tensor, done: int, count: int) -> Tensor:
 
 def _grown(size: int, wanted: int) -> int:
     """A little more than wanted, so that a stroke's few new rows seldom copy the rest."""
-    return max(wanted, min(2 * size, wanted + 4096), 64)
+    return max(wanted, size + size // 4, 64)
 
 
 class TableCache:
@@ -204,22 +219,32 @@ class TableCache:
         return self.frame
 
     def trim(self) -> None:
-        """Forget until the budget is met."""
+        """Meet the budget: where it is exceeded, forget what has not been used for longest, down to half of
+        it."""
         for tables in self._all():
             if tables.vocabulary.full:
                 tables.forget(self.frame + 1)
-        held = self.nbytes
-        for age in _AGES:
-            for key, levels in sorted(self._sets.items(), key=lambda item: _last_used(item[1])):
-                if held <= self.budget:
-                    return
-                held -= sum(tables.nbytes for tables in levels)
-                for tables in levels:
-                    tables.forget(self.frame - age + 1)
-                if _last_used(levels) < 0:
-                    del self._sets[key]
-                else:
-                    held += sum(tables.nbytes for tables in levels)
+        if self.nbytes <= self.budget:
+            return
+        since = self._frame_to_keep_from(int(_KEPT * self.budget))
+        for key, levels in list(self._sets.items()):
+            for tables in levels:
+                tables.forget(since)
+            if _last_used(levels) < 0:
+                del self._sets[key]
+        if self.nbytes > self.budget:  # what every table costs, however few its rows are
+            self._sets.clear()
+
+    def _frame_to_keep_from(self, most: int) -> int:
+        """The earliest frame such that the rows used in it and later take at most so many bytes."""
+        uses = [tables.uses() for tables in self._all()]
+        frames, sizes = (np.concatenate(part) for part in zip(*uses, strict=True))
+        per_frame = np.bincount(frames, weights=sizes, minlength=self.frame + 1)
+        held = np.cumsum(per_frame[::-1])  # by the latest frames
+        kept = int(np.searchsorted(held, most, side="right"))
+        if not kept and held[0] <= self.budget:
+            kept = 1  # one frame alone, which is likely to be painted again
+        return self.frame + 1 - kept
 
     def _all(self) -> Iterable[LevelTables]:
         return [tables for sets in self._sets.values() for tables in sets]
@@ -299,7 +324,10 @@ class DenseLevel:
         height, width = self.size
         nothing = torch.empty(0, device=x.device)
         whole = extras.modulation(norm, stage, nothing, nothing, x)
-        rows = max(2, _STRIP // (width * 2 * norm.channels * self.backend.dtype.itemsize) & ~1)
+        pixel = 2 * norm.channels * self.backend.dtype.itemsize
+        if norm.head_conv is None:
+            pixel = max(pixel, 256 * norm.shared.kernel**2)  # what `tabulate` may take for each, and thread
+        rows = max(2, _STRIP // (width * pixel) & ~1)
         styles = norm.shared.style_rows(self.codes)
         for top in range(0, height, rows):
             bottom = min(height, top + rows)
@@ -324,11 +352,12 @@ class DenseLevel:
             table = hidden.new_empty(1, hidden.shape[1], width, 2 * norm.channels)
             self.backend.convolve(hidden, norm.head_conv, out=table)
             return table[0, reach : reach + bottom - top].reshape(-1, 2 * norm.channels)
-        around = F.pad(hidden[0], (0, 0, reach, reach))
-        windows = around.unfold(0, 2 * reach + 1, 1).unfold(1, 2 * reach + 1, 1)  # (rows, w, hidden, k, k)
+        inputs = F.pad(hidden.flatten(0, 2), (0, 0, 1, 0))  # number 0: what lies at the left or right outside
+        numbers = torch.arange(1, inputs.shape[0], dtype=torch.int32, device=inputs.device)
+        windows = F.pad(numbers.view(-1, width), (reach, reach)).unfold(0, 2 * reach + 1, 1)
+        windows = windows.unfold(1, 2 * reach + 1, 1).reshape(-1, (2 * reach + 1) ** 2).contiguous()
         table = hidden.new_empty((bottom - top) * width, 2 * norm.channels)
-        rows = windows.permute(0, 1, 3, 4, 2).reshape(table.shape[0], -1).contiguous()
-        self.backend.linear(rows, norm.head, out=table)
+        self.backend.tabulate(inputs, windows, norm.head, out=table)
         return table
 
     def _hidden(self, norm: Norm, styles: Tensor | None, top: int, bottom: int) -> Tensor:

@@ -78,9 +78,8 @@ class LabelConv:
 class Norm:
     """One SPADE norm: γ and β of the labels, and beside them statistics, style and noise.
 
-    shared: the hidden layer, before its ReLU. head: the second layer as one product over the k² hidden rows
-    of a window, (k²·hidden → 2·C), scale = 1 + γ first, then shift = β; head_conv: the same as a convolution,
-    for k ≤ 3.
+    shared: the hidden layer, before its ReLU. head: the second layer, (hidden → 2·C), scale = 1 + γ first,
+    then shift = β, for windows of hidden rows; head_conv: the same for a whole map, where k ≤ 3.
     statistics: float32 (1, 2, C), 1/σ and −μ/σ of the running statistics, or None for instance norm.
     style: the layer that maps a style code to its scale and shift (built-in family), or None.
     strength: float32 (C, J), how much of each noise field is added, or None.
@@ -221,12 +220,11 @@ class Network:
         shared = norm.mlp_shared[0]
         if not isinstance(shared, nn.Conv2d):
             raise TypeError("the hidden layer of a SPADE norm is a convolution")
-        as_product = weight.permute(0, 2, 3, 1).reshape(2 * channels, -1, 1, 1)
         return Norm(
             channels,
             level,
             self._label_conv(shared),
-            self._backend.pack(as_product, bias),
+            self._backend.pack_places(weight, bias),
             self._backend.pack(weight, bias, careful=self._is_delicate(self.factors[level]))
             if kernel in {1, 3}
             else None,

@@ -66,15 +66,23 @@ class TorchBackend:
                 y = y + (nearest_doubled(add[one], y.shape[1], y.shape[2]) if add_doubled else add[one])
             out[one] = y
 
-    def linear(self, x: Tensor, weights: Packed, *, out: Tensor) -> None:
-        weight, bias = weights.data[0].flatten(1), weights.data[1]
-        narrow = max(0, _COLUMNS - weights.fout)
-        weight, bias = F.pad(weight, (0, 0, 0, narrow)), F.pad(bias, (0, narrow))
-        for first in range(0, x.shape[0], _ROWS):
-            part = x[first : first + _ROWS]
-            short = _ROWS - part.shape[0]
-            whole = F.pad(part, (0, 0, 0, short)) if short else part
-            out[first : first + _ROWS] = F.linear(whole, weight, bias)[: part.shape[0], : weights.fout]
+    def pack_places(self, weight: Tensor, bias: Tensor) -> Packed:
+        fout, fin, kernel = weight.shape[:3]
+        in_a_row = weight.permute(0, 2, 3, 1).reshape(fout, -1)
+        short = -fout % _COLUMNS
+        data = (
+            F.pad(in_a_row, (0, 0, 0, short)).to(self.device, self.dtype),
+            F.pad(bias, (0, short)).to(self.device, self.dtype),
+        )
+        return Packed(fin, fout, kernel, data)
+
+    def tabulate(self, inputs: Tensor, windows: Tensor, weights: Packed, *, out: Tensor) -> None:
+        weight, bias = weights.data
+        for first in range(0, windows.shape[0], _ROWS):
+            rows = inputs[windows[first : first + _ROWS]].flatten(1)
+            short = _ROWS - rows.shape[0]
+            whole = F.pad(rows, (0, 0, 0, short)) if short else rows
+            out[first : first + _ROWS] = F.linear(whole, weight, bias)[: rows.shape[0], : weights.fout]
 
 
 def nearest_doubled(x: Tensor, height: int, width: int) -> Tensor:

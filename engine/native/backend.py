@@ -7,6 +7,7 @@ import threading
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from engine.backend import LEAK, Modulation, Packed
@@ -25,6 +26,16 @@ class _Convolution(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("tile", "half", "single_out", "add_doubled")),
         ("slope", ctypes.c_float),
         *((name, ctypes.c_void_p) for name in ("x", "weights", "add", "out", "scratch")),
+    )
+
+
+class _Tabulation(ctypes.Structure):
+    """`struct Tabulation` of kernels.cpp."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("rows", "windows")),
+        *((name, ctypes.c_int32) for name in ("fin", "fout", "places", "threads", "half")),
+        *((name, ctypes.c_void_p) for name in ("index", "inputs", "weights", "out", "scratch")),
     )
 
 
@@ -75,7 +86,8 @@ class NativeBackend:
         library, _ = load()
         if not fine or library is None:
             raise ValueError(f"native kernels for {dtype}: {reason}")
-        library.scenebrush_packed_bytes.restype = library.scenebrush_scratch_bytes.restype = ctypes.c_int64
+        for name in ("packed", "scratch", "tabulation"):
+            getattr(library, f"scenebrush_{name}_bytes").restype = ctypes.c_int64
         self._library, self._dtype, self._half = library, dtype, dtype == torch.bfloat16
         self._scratch = torch.empty(0, dtype=torch.uint8)
         self._lock = threading.Lock()  # of the scratch memory
@@ -112,6 +124,21 @@ class NativeBackend:
         threads = torch.get_num_threads()
         self._library.scenebrush_pack(threads, half, tile, fin, fout, _at(weight), _at(bias), _at(data))
         return Packed(fin, fout, kernel, (tile, data))
+
+    def pack_places(self, weight: Tensor, bias: Tensor) -> Packed:
+        """Weights float32 (O, I, k, k) and bias (O,): a 1×1 convolution's for each place, one after the
+        other."""
+        fout, fin, kernel = weight.shape[:3]
+        _checked("bias", bias, (fout,), torch.float32)
+        half, threads = int(self._half), torch.get_num_threads()
+        size = int(self._library.scenebrush_packed_bytes(half, 1, fin, fout))
+        data = self._memory(kernel**2 * size)
+        for place in range(kernel**2):
+            part = weight[:, :, place // kernel, place % kernel].contiguous()
+            offset = _at(bias if place == 0 else None)
+            at = _at(data[place * size :])
+            self._library.scenebrush_pack(threads, half, 1, fin, fout, _at(part), offset, at)
+        return Packed(fin, fout, kernel, data)
 
     def _tile(self, fin: int, fout: int, careful: bool) -> int:
         """Outputs along a Winograd tile's side.
@@ -196,9 +223,26 @@ class NativeBackend:
             job.scratch = _at(self._scratch)
             self._library.scenebrush_convolve(ctypes.byref(job))
 
-    def linear(self, x: Tensor, weights: Packed, *, out: Tensor) -> None:
-        """See Backend."""
-        self.convolve(x[None, None], weights, out=out[None, None])
+    def tabulate(self, inputs: Tensor, windows: Tensor, weights: Packed, *, out: Tensor) -> None:
+        """See Backend. Scratch memory is m · k² · 256 bytes a thread; `windows` must stay below m,
+        unchecked."""
+        places = weights.kernel**2
+        _checked("inputs", inputs, (inputs.shape[0], weights.fin), self._dtype)
+        _checked("windows", windows, (windows.shape[0], places), torch.int32)
+        _checked("out", out, (windows.shape[0], weights.fout), self._dtype)
+        if out.numel() == 0:
+            return
+        if self._half and weights.fin % 2:
+            inputs = F.pad(inputs, (0, 1))  # bfloat16 is multiplied in pairs
+        job = _Tabulation(
+            rows=windows.shape[0], windows=inputs.shape[0], fin=weights.fin, fout=weights.fout,
+            places=places, threads=torch.get_num_threads(), half=self._half,
+            index=_at(windows), inputs=_at(inputs), weights=_at(weights.data), out=_at(out),
+        )  # fmt: skip
+        with self._lock:
+            self._reserve(int(self._library.scenebrush_tabulation_bytes(ctypes.byref(job))))
+            job.scratch = _at(self._scratch)
+            self._library.scenebrush_tabulate(ctypes.byref(job))
 
     def _reserve(self, size: int) -> None:
         if self._scratch.numel() < size:

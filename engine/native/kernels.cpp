@@ -8,7 +8,8 @@
 //
 // A 3×3 convolution uses Winograd's minimal filtering, F(2×2, 3×3) or F(4×4, 3×3): 2.25 or 4 times fewer
 // products than the sum itself (Lavin & Gray 2016, Fast Algorithms for Convolutional Neural Networks, section 4).
-// A 1×1 convolution is the same with tiles of one pixel and no transform.
+// A 1×1 convolution is the same with tiles of one pixel and no transform. Table rows are convolutions at windows that
+// are put together from few distinct inputs: each input meets the weights once, and rows are sums of the products.
 //
 // Every output is one sum in one order, whatever group, thread or batch it falls in: equal input, equal bits.
 // Plain GCC/Clang vector extensions, as wide as the processor; only the bfloat16 products need AVX512-BF16.
@@ -321,6 +322,15 @@ struct Convolution {
     void *out, *scratch;
 };
 
+struct Tabulation {
+    int64_t rows, windows;  // of out, of the distinct inputs
+    int32_t fin, fout, places, threads;
+    int32_t half;          // inputs, weights and out are bfloat16
+    const int32_t *index;  // (rows, places), rows of the inputs
+    const void *inputs, *weights;
+    void *out, *scratch;
+};
+
 struct Modulation {
     int64_t images, height, width, channels;  // of the output
     int32_t threads;
@@ -564,6 +574,63 @@ void pack_weights(int threads, int fin, int fout, const float *weight, const flo
     });
 }
 
+// ------------------------------------------------------------------------------------------------ tables
+
+// out[i] = bias + Σ_j inputs[index[i, j]] · W_j: every input meets every W_j once, and rows are sums of those.
+template <class Type>
+struct Tabulator {
+    const Tabulation &job;
+    const int inputs = padded_inputs<Type>(job.fin), outputs = padded_outputs(job.fout);
+    const int blocks = (outputs + BLOCK - 1) / BLOCK;
+    const int64_t place_bytes = outputs * sizeof(float) + int64_t(inputs) * outputs * sizeof(Type);
+    const int64_t m_thread = job.places * job.windows * BLOCK;
+
+    int64_t scratch_bytes() const { return std::min(job.threads, blocks) * m_thread * sizeof(float); }
+
+    const float *bias() const { return static_cast<const float *>(job.weights); }
+    const Type *weights(int place, int block) const {
+        const char *start = static_cast<const char *>(job.weights) + place * place_bytes;
+        return reinterpret_cast<const Type *>(start + outputs * sizeof(float)) + int64_t(block) * BLOCK * inputs;
+    }
+
+    template <int N>
+    FLAT ONE_COPY void add_up(int block, const float *m) const {
+        constexpr int WIDTH = N * LANES;
+        const int base = block * BLOCK, most = std::min(WIDTH, job.fout - base);
+        Type *out = static_cast<Type *>(job.out) + base;
+        for (int64_t row = 0; row < job.rows; row++) {
+            Float sum[N];
+            each<N>([&](int n) { sum[n] = load(bias() + base + n * LANES); });
+            for (int64_t place = 0; place < job.places; place++) {
+                const float *product = m + (place * job.windows + job.index[row * job.places + place]) * WIDTH;
+                each<N>([&](int n) { sum[n] += load(product + n * LANES); });
+            }
+            each<N>([&](int n) {
+                const int left = most - n * LANES;
+                if (left > 0) store(out + row * job.fout + n * LANES, sum[n], std::min(left, LANES));
+            });
+        }
+    }
+
+    template <int N = WIDE>
+    void tabulate_block(int block, float *m) const {
+        if (std::min(BLOCK, outputs - block * BLOCK) != N * LANES) {
+            if constexpr (N > 1) tabulate_block<N - 1>(block, m);
+            return;
+        }
+        for (int place = 0; place < job.places; place++)
+            multiply<Type, N>(job.windows, static_cast<const Type *>(job.inputs), inputs, weights(place, block),
+                              inputs, m + place * job.windows * N * LANES);
+        add_up<N>(block, m);
+    }
+
+    void run() const {
+        parallel_for(job.threads, blocks, [&](int thread, int block) {
+            tabulate_block(block, static_cast<float *>(job.scratch) + thread * m_thread);
+        });
+    }
+};
+
 // ------------------------------------------------------------------------------------------------ modulation
 
 // v = x + noise·strength;  v = v·pre₀ + pre₁;  v = v·scale[p] + shift[p];  v = v·post₀ + post₁;  LeakyReLU
@@ -670,6 +737,16 @@ void scenebrush_convolve(const Convolution *job) {
     with_types(job->half, job->tile, [&](auto type, auto tiling) {
         Convolver<decltype(type), decltype(tiling)>{*job}.run();
     });
+}
+
+int64_t scenebrush_tabulation_bytes(const Tabulation *job) {
+    return with_types(job->half, 1, [&](auto type, auto) {
+        return Tabulator<decltype(type)>{*job}.scratch_bytes();
+    });
+}
+
+void scenebrush_tabulate(const Tabulation *job) {
+    with_types(job->half, 1, [&](auto type, auto) { Tabulator<decltype(type)>{*job}.run(); });
 }
 
 void scenebrush_modulate(const Modulation *job) {

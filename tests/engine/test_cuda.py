@@ -167,14 +167,15 @@ def _as_alone(backend: CudaBackend) -> None:
 def _rows(backend: CudaBackend) -> None:
     torch.manual_seed(0)
     device, dtype = backend.device, backend.dtype
-    for fin, fout in ((90, 24), (1152, 256), (8, 2)):
-        packed = backend.pack(torch.randn(fout, fin, 1, 1), torch.randn(fout))
-        x = torch.randn(2500, fin).to(device, dtype)
+    for fin, fout in ((10, 24), (128, 256), (8, 2)):
+        packed = backend.pack_places(torch.randn(fout, fin, 3, 3), torch.randn(fout))
+        inputs = torch.randn(300, fin).to(device, dtype)
+        windows = torch.randint(0, 300, (2500, 9), dtype=torch.int32).to(device)
         out = torch.empty(2500, fout, device=device, dtype=dtype)
-        backend.linear(x, packed, out=out)
+        backend.tabulate(inputs, windows, packed, out=out)
         for rows in (slice(0, 1), slice(3, 40), slice(1020, 1030), slice(2499, 2500)):
             part = torch.empty(rows.stop - rows.start, fout, device=device, dtype=dtype)
-            backend.linear(x[rows], packed, out=part)
+            backend.tabulate(inputs, windows[rows], packed, out=part)
             assert torch.equal(part, out[rows])
 
 

@@ -38,7 +38,6 @@ def crossing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables for so few windows that ordinary maps cross over to the plain path and back."""
     monkeypatch.setattr(modulation, "FEW_WINDOWS", 120)
     monkeypatch.setattr(modulation, "LARGEST_TABLE", 120 * 1024)
-    monkeypatch.setattr(modulation, "_AGES", (2, 0))
 
 
 def size_of(model: Model) -> tuple[int, int]:

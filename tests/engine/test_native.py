@@ -140,18 +140,33 @@ def test_no_bit_depends_on_batch_or_threads(
     assert same(together, shared)
 
 
-def test_a_row_of_linear_depends_on_nothing_else(backend: NativeBackend) -> None:
+@pytest.mark.parametrize(
+    ("kernel", "fin", "fout", "distinct"), [(3, 128, 70, 40), (3, 33, 256, 300), (5, 1, 3, 9), (1, 6, 20, 1)]
+)
+def test_table_rows(backend: NativeBackend, kernel: int, fin: int, fout: int, distinct: int) -> None:
+    """They are the convolution, and a row depends on nothing but its own window."""
     torch.manual_seed(0)
-    weight = torch.randn(70, 131) / 131**0.5
-    packed = backend.pack(weight[:, :, None, None], torch.zeros(70))
-    x = torch.randn(150, 131).to(backend.dtype)
-    out = torch.empty(150, 70, dtype=backend.dtype)
-    backend.linear(x, packed, out=out)
-    close(out, x.double() @ weight.double().T, backend.dtype)
+    places, rows = kernel**2, 150
+    weight = torch.randn(fout, fin, kernel, kernel) / (fin * places) ** 0.5
+    bias = torch.randn(fout)
+    packed = backend.pack_places(weight, bias)
+    inputs = torch.randn(distinct, fin).to(backend.dtype)
+    windows = torch.randint(0, distinct, (rows, places), dtype=torch.int32)
+    out = torch.empty(rows, fout, dtype=backend.dtype)
+    backend.tabulate(inputs, windows, packed, out=out)
+    gathered = inputs[windows.long()].view(rows, kernel, kernel, fin).permute(0, 3, 1, 2)
+    close(
+        out, torch.einsum("nikl,oikl->no", gathered.double(), weight.double()) + bias.double(), backend.dtype
+    )
+    order = torch.randperm(distinct)
+    elsewhere = torch.empty(distinct, dtype=torch.int32)
+    elsewhere[order] = torch.arange(distinct, dtype=torch.int32)
     for count, start in [(1, 0), (1, 149), (7, 3), (65, 80)]:
-        some = torch.empty(count, 70, dtype=backend.dtype)
-        backend.linear(x[start : start + count].contiguous(), packed, out=some)
+        some = torch.empty(count, fout, dtype=backend.dtype)
+        moved = elsewhere[windows[start : start + count].long()]
+        backend.tabulate(inputs[order].contiguous(), moved.contiguous(), packed, out=some)
         assert same(some, out[start : start + count])
+    backend.tabulate(inputs, windows[:0], packed, out=out[:0])
 
 
 def test_padding_is_exactly_zero(backend: NativeBackend) -> None:
@@ -292,8 +307,9 @@ def test_scratch_memory_is_kept_and_bounded(backend: NativeBackend) -> None:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache folder."""
+    """An empty cache folder, and a compiler that makes haste."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(build, "FLAGS", tuple(flag.replace("-O3", "-O0") for flag in build.FLAGS))
     return tmp_path / "scenebrush"
 
 

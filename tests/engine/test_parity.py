@@ -206,7 +206,7 @@ def test_wide_tables_and_many_strips(monkeypatch: pytest.MonkeyPatch, backend: s
     reference = plain(loaded, labels, Style(torch.zeros(0)))
     whole = raw_of(painter_of(engine_of(loaded, backend), labels))
     close(whole, reference)
-    monkeypatch.setattr(modulation, "_CHUNK", 300)
+    monkeypatch.setattr(modulation, "_MOST_INPUTS", 60)
     assert torch.equal(raw_of(painter_of(engine_of(loaded, backend), labels)), whole)
     without_tables(monkeypatch)
     one_strip = raw_of(painter_of(engine_of(loaded, backend), labels))

@@ -56,8 +56,7 @@ def test_a_tiny_budget_shows_in_no_picture(backend: str, budget: int, name: str)
     assert cache_of(roomy).nbytes > budget
 
 
-def test_what_was_used_last_is_kept_longest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(modulation, "_AGES", (3, 1, 0))
+def test_what_was_used_last_is_kept_longest() -> None:
     model = engine_of(family("normal"), BACKEND)
     old, new = painter_of(model, noise(32, 32, seed=1)), painter_of(model, noise(32, 32, seed=2))
     old.render()
