@@ -149,7 +149,7 @@ class Library:
 
         Previews are small, and painted one by one.
         """
-        if quality == "live":
+        if quality == "live" and any(painter.previews for painter in painters):
             return [painter.render("live") for painter in painters]
         groups: dict[tuple[str, int, int], list[int]] = {}
         for i, painter in enumerate(painters):
@@ -162,8 +162,8 @@ class Library:
 
     @property
     def cached_bytes(self) -> int:
-        """Bytes of modulation tables now kept, over all models."""
-        return self._cache.nbytes
+        """Bytes of modulation tables that the last frame left, over all models. From any thread."""
+        return self._cache.held
 
     def _model(self, model_id: str) -> Model:
         with self._lock:

@@ -99,10 +99,20 @@ class Model:
             label=first,
         )
 
+    @property
+    def previews(self) -> bool:
+        """Whether there are live previews at all."""
+        return self.backend.device.type == "cpu" and Preview.possible(self.network)
+
     def preview(self, canvas: Canvas, most_bytes: int) -> Preview | None:
-        """Memory for live previews of a canvas, or None where they cannot be had or would take too much."""
+        """Memory for live previews of a canvas, or None where they cannot be had or would take too much.
+
+        A GPU paints the exact frame in a few milliseconds: there, that is what a live picture is.
+        """
+        if not self.previews:
+            return None
         needed = canvas.nbytes + Preview.needs(self.network, self.backend, canvas.padded)
-        if needed > most_bytes or not Preview.possible(self.network):
+        if needed > most_bytes:
             return None
         return Preview(self.network, self.backend, canvas.padded)
 
@@ -147,7 +157,11 @@ class Model:
         Raises:
             ValueError: they cannot be painted together.
         """
-        frame = self._cache.begin_frame()
+        levels = self._levels(canvases, styles, self._cache.begin_frame())
+        self._cache.measure()
+        return levels
+
+    def _levels(self, canvases: Sequence[Canvas], styles: Sequence[Style], frame: int) -> list[Level]:
         for canvas in canvases:
             canvas.refresh()
         codes = self._codes(styles[0])

@@ -197,6 +197,7 @@ class TableCache:
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.frame = 0
+        self.held = 0  # bytes when it was last measured; for whoever asks from another thread
         self._sets: dict[tuple[str, bytes], list[LevelTables]] = {}
 
     @property
@@ -211,6 +212,10 @@ class TableCache:
         if key not in self._sets:
             self._sets[key] = [LevelTables(level, backend, codes) for level in norms]
         return self._sets[key]
+
+    def measure(self) -> None:
+        """Note the bytes held now."""
+        self.held = self.nbytes
 
     def begin_frame(self) -> int:
         """Its number; memory is brought under the budget first."""

@@ -69,6 +69,11 @@ class Painter:
         return self._exact
 
     @property
+    def previews(self) -> bool:
+        """Whether a live picture may be a preview: not on a GPU, and not for every model."""
+        return self._model.previews
+
+    @property
     def batch_key(self) -> tuple[str, int, int]:
         """Painters with equal keys can be painted together: model, and size of the padded canvas."""
         height, width = self._canvas.padded

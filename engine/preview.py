@@ -24,8 +24,8 @@ from engine.trunk import Trunk, to_bytes
 Picture = NDArray[np.uint8]
 # How far beyond the edit each resolution is recomputed, in its own cells, by pixels per cell; chosen by
 # measuring what the preview then misses (benchmarks: "preview").
-_MARGINS = {1: 33, 2: 18, 4: 10, 8: 7, 16: 4}
-_COARSE_MARGIN = 3
+_MARGINS = {1: 33, 2: 17, 4: 9, 8: 6, 16: 4}
+_COARSE_MARGIN = 2
 _BLOCK_REACH = 2  # cells from a block's output to what its two convolutions read
 _MOST = 0.6  # of a frame's pixels, beyond which the exact frame costs hardly more
 
