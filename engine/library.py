@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,6 +70,8 @@ class Library:
         self.problems: list[str] = [note] if note else []
         for path in (path for directory in directories for path in sorted(directory.glob("*.safetensors"))):
             self._add(path)
+        foreign = (path for directory in directories for path in sorted(directory.glob("*.pth")))
+        self.problems += [f"{path}: a PyTorch file. Import it first: scenebrush import" for path in foreign]
         if not self._specs:
             places = ", ".join(str(directory) for directory in directories)
             raise EngineError(
@@ -87,9 +90,11 @@ class Library:
         cache_mb: int = 512,
         session_mb: int = 128,
     ) -> Library:
-        """The models that come with the project and, before them, those of one more folder."""
+        """The models that come with the project and, before them, those of one more folder; the default is the
+        built-in one unless another is named."""
         directories = [extra_directory, BUILTIN] if extra_directory else [BUILTIN]
-        return Library(directories, default or None, device, precision, threads, cache_mb, session_mb)
+        default = default or _first_id(BUILTIN)
+        return Library(directories, default, device, precision, threads, cache_mb, session_mb)
 
     def _add(self, path: Path) -> None:
         try:
@@ -201,5 +206,12 @@ class Library:
     def warm_up(self) -> None:
         """Load the default model and paint once at its own size, so that the first painter waits for
         nothing."""
-        size = self.spec().native_size
-        self.painter(None, size, size).render()
+        self.painter(None, *self.spec().native).render()
+
+
+def _first_id(directory: Path) -> str | None:
+    """The id of a folder's first usable model, or None."""
+    for path in sorted(directory.glob("*.safetensors")):
+        with contextlib.suppress(CheckpointError):
+            return read_spec(path).id
+    return None

@@ -20,7 +20,6 @@ from models.encoder import Encoder, SpadeEncoder, StyleEncoder
 from models.generator import Generator, StyledSpadeGenerator
 from models.published import STATISTICS, UPSAMPLINGS, OasisGenerator, SpadeGenerator
 from models.spec import (
-    MAX_GRID,
     ModelSpec,
     SpecError,
     bool_option,
@@ -75,9 +74,8 @@ def spade(spec: ModelSpec) -> Networks:
     """A published SPADE model from its options. `start_grid` and `encoder_width` belong to models with a VAE;
     the encoder is a file of its own there, which not everyone has."""
     options = spec.options
-    grid = ints_option(options, "start_grid", 1, MAX_GRID, longest=2) if spec.style_dim else None
-    if grid is not None and len(grid) != 2:
-        raise SpecError("option 'start_grid' holds one number, expected height and width")
+    if spec.style_dim and spec.largest is None:
+        raise SpecError("option 'start_grid' is missing: a VAE's style code starts on a fixed grid")
     width = int_option(options, "width", 1, _WIDEST)
     upsampling = choice_option(options, "upsampling", UPSAMPLINGS)
     if upsampling == "most" and width % 2:
@@ -88,7 +86,7 @@ def spade(spec: ModelSpec) -> Networks:
         upsampling=upsampling,
         instance_edges=bool_option(options, "instance_edges"),
         style_dim=spec.style_dim,
-        start_grid=None if grid is None else (grid[0], grid[1]),
+        start_grid=_cells(spec),
         statistics=choice_option(options, "statistics", STATISTICS),
         hidden=int_option(options, "hidden", 1, 1024),
         kernel=_odd_option(options, "kernel", 7),
@@ -112,6 +110,13 @@ def oasis(spec: ModelSpec) -> Networks:
     )
     _check_stride(spec, generator)
     return generator, None
+
+
+def _cells(spec: ModelSpec) -> tuple[int, int] | None:
+    if spec.largest is None:
+        return None
+    width, height = spec.largest
+    return height // spec.stride, width // spec.stride
 
 
 def _odd_option(options: Mapping[str, Any], name: str, high: int) -> int:

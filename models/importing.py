@@ -184,6 +184,9 @@ def _options(tensors: Tensors, settled: Settled, encoder: _File | None) -> dict[
         "kernel": tensors.kernel,
         "statistics": tensors.statistics,
     }
+    rows, columns = settled.start_grid
+    if rows != columns and not tensors.style_dim:
+        options["native_grid"] = [rows, columns]  # of training pictures that were no squares
     if tensors.family == "oasis":
         return options
     options |= {"upsampling": settled.reading.upsampling, "instance_edges": settled.reading.instance}

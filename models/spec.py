@@ -13,7 +13,8 @@ from models.labels import LabelError, LabelSet
 FORMAT = "scenebrush.model.v1"
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _MAX_SIDE = 8192
-MAX_GRID = 256  # cells of a fixed start grid, either way
+MAX_GRID = 256  # cells of a start grid, either way
+MAX_STYLE_DIM = 4096  # numbers in a style code
 Choice = TypeVar("Choice", bound=str)
 
 
@@ -28,7 +29,7 @@ class ModelSpec:
     id: short name used in URLs (lower case letters, digits, `. _ -`). name: for people.
     architecture: a key of `models.checkpoint.ARCHITECTURES`; options: its arguments.
     labels: the label set that the model was trained on. native_size: side of the training pictures in pixels,
-    their width if they were no squares.
+    their width if they were no squares; `native` is both sides.
     stride: sides of a map must be multiples of it. style_dim: length of a style code, 0 if the model has
     none.
     licence: SPDX expression or plain words; provenance: data, steps, figures – shown, never interpreted.
@@ -52,7 +53,29 @@ class ModelSpec:
             )
         _within("native_size", self.native_size, 1, _MAX_SIDE)
         _within("stride", self.stride, 1, 1024)
-        _within("style_dim", self.style_dim, 0, 4096)
+        _within("style_dim", self.style_dim, 0, MAX_STYLE_DIM)
+        for side in self.native:
+            _within("native size", side, 1, _MAX_SIDE)
+
+    @property
+    def native(self) -> tuple[int, int]:
+        """(width, height) of the training pictures, in pixels: the size to begin with."""
+        return self.largest or self._grid("native_grid") or (self.native_size, self.native_size)
+
+    @property
+    def largest(self) -> tuple[int, int] | None:
+        """(width, height) of the largest picture that the model paints, in pixels; None if it sets no limit.
+        A VAE's start grid is fixed: smaller pictures are cut out of its own size."""
+        return self._grid("start_grid") if self.style_dim else None
+
+    def _grid(self, name: str) -> tuple[int, int] | None:
+        """(width, height) in pixels of a grid (rows, columns) among the options; raises SpecError."""
+        if name not in self.options:
+            return None
+        grid = ints_option(self.options, name, 1, MAX_GRID, longest=2)
+        if len(grid) != 2:
+            raise SpecError(f"option {name!r} holds one number, expected height and width")
+        return grid[1] * self.stride, grid[0] * self.stride
 
     def to_json(self) -> str:
         document = {name: getattr(self, name) for name in _PLAIN} | {

@@ -10,6 +10,8 @@ import torch
 from engine import EngineError, Library, UnknownModel
 from engine import device as devices
 from engine.device import choose
+from models.importing import import_model, write_model
+from tests.public_checkpoints import spade_state
 from tests.tiny import write_tiny_model
 
 
@@ -43,6 +45,49 @@ def test_broken_files_are_reported_and_passed_over(tmp_path: Path) -> None:
     assert len(library.problems) == 2
     assert "bad.safetensors" in library.problems[0]
     assert "already found" in library.problems[1]
+
+
+def test_files_of_torch_are_told_to_be_imported(tmp_path: Path) -> None:
+    write_tiny_model(tmp_path, "good")
+    (tmp_path / "latest_net_G.pth").write_bytes(b"PK")
+    (problem,) = Library([tmp_path]).problems
+    assert "latest_net_G.pth" in problem
+    assert "scenebrush import" in problem
+
+
+def test_the_built_in_model_is_the_default_beside_others(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builtin = tmp_path / "builtin"
+    builtin.mkdir()
+    write_tiny_model(builtin, "plain", seed=3)
+    (builtin / "broken.safetensors").write_bytes(b"no model")
+    monkeypatch.setattr("engine.library.BUILTIN", builtin)
+    assert Library.builtin(extra_directory=folder).default_id == "plain"
+    assert Library.builtin(extra_directory=folder, default="second").default_id == "second"
+    assert Library.builtin().default_id == "plain"
+    own = tmp_path / "own"
+    own.mkdir()
+    write_tiny_model(own, "another", seed=4)
+    file = write_tiny_model(own, "plain", seed=5)
+    library = Library.builtin(extra_directory=own)
+    assert library.default_id == "plain"
+    assert library.path() == file, "a model of that id in one's own folder takes its place"
+
+
+def test_a_model_of_one_size_is_warmed_up_at_it(tmp_path: Path) -> None:
+    torch.save(
+        spade_state(ngf=1, hidden=2, label_nc=35, dont_care=False, z_dim=3, start_grid=(4, 8)),
+        tmp_path / "city.pth",
+    )
+    write_model(import_model(tmp_path / "city.pth", "city"), tmp_path / "city.safetensors")
+    library = Library([tmp_path], device="cpu")
+    spec = library.spec()
+    assert spec.native == spec.largest == (512, 256)
+    library.warm_up()
+    with pytest.raises(EngineError, match="512×256"):
+        library.painter(None, 512, 512)
+    assert library.painter(None, 100, 60).render().shape == (60, 100, 3)
 
 
 def test_no_model_is_an_error_that_says_where_it_looked(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from models.checkpoint import SPEC_KEY, CheckpointError, load, read_spec
 from models.importing import import_model, write_model
 from models.labels import LabelError, LabelSet, convert, load_label_set, read_label_set
 from models.readings import ImportOptions
+from models.spec import ModelSpec, SpecError
 from tests.public_checkpoints import encoder_state, oasis_state, spade_state
-from tests.tiny import write_tiny_model
+from tests.tiny import tiny_spec, write_tiny_model
 
 TINY: dict[str, Any] = {"ngf": 1, "hidden": 2}
 ADE: dict[str, Any] = {"label_nc": 150, "instance": False, **TINY}
@@ -211,6 +213,27 @@ def test_the_size_tells_how_often_a_vae_doubles(tmp_path: Path) -> None:
     assert "16 cells" in refused(path, labels=20, size=512)
     published = written(tmp_path, spade_state(z_dim=3, start_grid=(4, 4), **TINY))
     assert "give --size and --aspect" in refused(published)
+
+
+def test_pictures_that_are_no_squares_are_known_from_the_grid(tmp_path: Path) -> None:
+    city: dict[str, Any] = {"label_nc": 35, "dont_care": False, **TINY}
+    with_vae = import_model(written(tmp_path, spade_state(z_dim=3, start_grid=(4, 8), **city)), "model").spec
+    assert (with_vae.native, with_vae.largest) == ((512, 256), (512, 256))
+    for state in (spade_state(**city), oasis_state(semantic_nc=35, **TINY)):
+        spec = import_model(written(tmp_path, state), "model").spec
+        assert (spec.native, spec.largest, spec.native_size) == ((512, 256), None, 512)
+        assert ModelSpec.from_json(spec.to_json()) == spec
+    square = import_model(written(tmp_path, spade_state(**ADE)), "model").spec
+    assert (square.native, square.largest) == ((256, 256), None)
+    without_grid = {name: value for name, value in spec.options.items() if name != "native_grid"}
+    before = replace(spec, options=without_grid)
+    assert before.native == (512, 512), "files of an earlier version say only how wide"
+
+
+@pytest.mark.parametrize("grid", [[8], [0, 8], [8, 10**6], [256, 256], "big", None])
+def test_a_grid_that_is_none_is_refused_with_the_header(grid: object) -> None:
+    with pytest.raises(SpecError, match=r"grid|native size"):
+        replace(tiny_spec(), stride=64, options={"native_grid": grid})
 
 
 def test_a_label_set_of_ones_own(tmp_path: Path) -> None:
