@@ -90,8 +90,8 @@ class Library:
         cache_mb: int = 512,
         session_mb: int = 128,
     ) -> Library:
-        """The models that come with the project and, before them, those of one more folder; the default is the
-        built-in one unless another is named."""
+        """The models that come with the project and, before them, those of one more folder; the default is
+        the built-in one unless another is named."""
         directories = [extra_directory, BUILTIN] if extra_directory else [BUILTIN]
         default = default or _first_id(BUILTIN)
         return Library(directories, default, device, precision, threads, cache_mb, session_mb)
