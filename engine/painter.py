@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import index
-from typing import Literal, SupportsIndex
+from typing import Any, Literal, SupportsIndex, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from engine.arguments import Values, are_within, array_of, whole_number
 from engine.canvas import Canvas, InstanceMap, LabelMap
 from engine.errors import EngineError
 from engine.model import Model, Picture, Style
@@ -60,7 +60,8 @@ class Painter:
 
     @property
     def style(self) -> tuple[float, ...]:
-        """The current style code."""
+        """The current style code; the first one where pixels choose among several (`set_styles`), and their
+        mean where every pixel has its own (`set_style_field`)."""
         return tuple(float(value) for value in self._style.code)
 
     @property
@@ -89,6 +90,7 @@ class Painter:
             EngineError: another shape or type, or an id that the model does not know; the map stays as it
             was.
         """
+        labels = array_of(labels, "the map")
         if labels.shape != (self.height, self.width):
             raise EngineError(
                 f"a map of {labels.shape}",
@@ -97,7 +99,7 @@ class Painter:
             )
         self.apply(0, 0, labels)
 
-    def apply(self, x: int, y: int, labels: LabelMap) -> None:
+    def apply(self, x: SupportsIndex, y: SupportsIndex, labels: LabelMap) -> None:
         """Replace a rectangle of the map.
 
         Args:
@@ -107,6 +109,7 @@ class Painter:
         Raises:
             EngineError: not inside the canvas, another type, or an unknown id; the map stays as it was.
         """
+        x, y, labels = whole_number(x, "x"), whole_number(y, "y"), array_of(labels, "the patch")
         if labels.ndim != 2 or labels.dtype != np.uint8:
             raise EngineError(
                 f"labels of type {labels.dtype} {labels.shape}", "expected uint8 (h, w)", "Convert them."
@@ -132,44 +135,46 @@ class Painter:
             f"Use its ids, {min(self.spec.labels.by_id)}…{max(self.spec.labels.by_id)}.",
         )
 
-    def set_style(self, style: SupportsIndex | Sequence[float]) -> None:
-        """Set the light.
+    def set_style(self, style: SupportsIndex | Values) -> None:
+        """Set the light, the same for the whole picture.
 
         Args:
             style: a seed, 0 … MAX_SEED, which sets the style code drawn from it and the noise field; or a
-                style code of `spec.style_dim` finite values, which leaves the noise as it is.
+                style code of `spec.style_dim` finite values, which leaves the noise as it is. Sequences,
+                arrays and tensors will do; of these, one without dimensions is a seed.
 
         Raises:
             EngineError: a seed out of range, or a code of another length or with values that are not finite.
         """
-        if isinstance(style, SupportsIndex):
-            seed = index(style)
-            self.set_noise(seed)
-            normal = style_from_seed(seed, self.spec.style_dim)
-            self._take_style(Style(self._model.network.code_from_normal(normal), seed))
+        if isinstance(style, Sequence) or (isinstance(style, np.ndarray | torch.Tensor) and style.ndim):
+            self._take_style(Style(self._checked_code(style), self._style.seed))
             return
-        self._take_style(Style(self._checked_code(style), self._style.seed))
+        seed = self._checked_seed(style)
+        normal = style_from_seed(seed, self.spec.style_dim)
+        self._take_style(Style(self._model.network.code_from_normal(normal), seed))
 
-    def set_styles(self, codes: Sequence[Sequence[float]], where: NDArray[np.integer]) -> None:
+    def set_styles(self, codes: Sequence[Values], where: NDArray[np.integer[Any]]) -> None:
         """Give regions styles of their own, for models whose labels and style are read together (OASIS).
 
         Args:
-            codes: up to 4,096 style codes. where: integer (H, W), which of them each pixel takes.
+            codes: up to 256 style codes. where: integer (H, W), which of them each pixel takes.
 
         Raises:
             EngineError: another model, a code that `set_style` would refuse, or a map of another size or with
-                numbers that name no code; the style stays as it was.
+                anything but numbers of codes; the style stays as it was.
         """
         self._check_reads_style_per_pixel()
-        checked = [self._checked_code(code) for code in codes]
-        if not 0 < len(checked) <= MAX_STYLES:
+        if not 0 < len(codes) <= MAX_STYLES:
             raise EngineError(
-                f"{len(checked)} style codes", f"1 to {MAX_STYLES} can be chosen among", "Send as many."
+                f"{len(codes)} style codes", f"1 to {MAX_STYLES} can be chosen among", "Send as many."
             )
-        if where.shape != (self.height, self.width) or where.min() < 0 or where.max() >= len(checked):
+        checked = [self._checked_code(code) for code in codes]
+        where = array_of(where, "the style map")
+        whole = where.dtype.kind in "iu" and where.shape == (self.height, self.width)
+        if not whole or where.min() < 0 or where.max() >= len(checked):
             raise EngineError(
-                f"a style map of {where.shape}",
-                f"expected ({self.height}, {self.width}) with numbers from 0 to {len(checked) - 1}",
+                f"a style map of {where.dtype} {where.shape}",
+                f"expected ({self.height}, {self.width}), whole numbers from 0 to {len(checked) - 1}",
                 "Send one of the canvas's size.",
             )
         self._take_style(Style(checked[0], self._style.seed, torch.stack(checked)), where.astype(np.int32))
@@ -186,17 +191,19 @@ class Painter:
             EngineError: another model, shape or type, or values out of range; the style stays as it was.
         """
         self._check_reads_style_per_pixel()
-        shape = (self.spec.style_dim, self.height, self.width)
-        if field.shape != shape or not np.isfinite(field).all() or np.abs(field).max() > MAX_STYLE:
+        field, shape = array_of(field, "the style field"), (self.spec.style_dim, self.height, self.width)
+        if field.shape != shape or not are_within(field, MAX_STYLE):
             raise EngineError(
-                f"a style field of {field.shape}",
+                f"a style field of {field.dtype} {field.shape}",
                 f"expected {shape}, finite values within ±{MAX_STYLE:g}",
                 "Send such a one.",
             )
         height, width = self._canvas.padded
         around = ((0, 0), (0, height - self.height), (0, width - self.width))
-        per_pixel = torch.from_numpy(np.pad(field.astype(np.float32), around, mode="edge"))
-        self._take_style(Style(per_pixel.mean((1, 2)), self._style.seed, per_pixel=per_pixel))
+        values = field.astype(np.float32)
+        mean, per_pixel = values.mean((1, 2)), np.pad(values, around, mode="edge")
+        style = Style(torch.from_numpy(mean), self._style.seed, per_pixel=torch.from_numpy(per_pixel))
+        self._take_style(style)
 
     def _check_reads_style_per_pixel(self) -> None:
         if not self._model.network.styled_labels:
@@ -209,33 +216,37 @@ class Painter:
             self._canvas.put_styles(where)
         self._style = style
 
-    def _checked_code(self, style: Sequence[float]) -> torch.Tensor:
-        if len(style) != self.spec.style_dim:
+    def _checked_code(self, style: Values) -> torch.Tensor:
+        code = array_of(style, "the style code")
+        if code.shape != (self.spec.style_dim,):
+            found = f"{code.size} values" if code.ndim == 1 else f"shape {code.shape}"
             raise EngineError(
-                f"a style code of {len(style)} values",
-                f"the model has {self.spec.style_dim}",
-                "Send as many.",
+                f"a style code of {found}", f"the model has {self.spec.style_dim} values", "Send as many."
             )
-        code = torch.tensor(style, dtype=torch.float32)
-        if not torch.isfinite(code).all() or (code.abs() > MAX_STYLE).any():
+        if not are_within(code, MAX_STYLE):
             raise EngineError(
                 "the style code",
-                f"it holds values that are not finite or beyond ±{MAX_STYLE:g}",
+                f"it holds values that are no numbers, not finite or beyond ±{MAX_STYLE:g}",
                 "Send others.",
             )
-        return code
+        return torch.from_numpy(code.astype(np.float32))
 
-    def set_noise(self, seed: int) -> None:
+    def set_noise(self, seed: SupportsIndex) -> None:
         """Choose the noise field: the small shapes inside regions, at fixed places.
 
         Raises:
-            EngineError: a seed outside 0 … MAX_SEED.
+            EngineError: anything but a whole number from 0 to MAX_SEED; the noise stays as it was.
         """
-        if not 0 <= seed <= MAX_SEED:
+        self._style.seed = self._checked_seed(seed)
+
+    @staticmethod
+    def _checked_seed(seed: object) -> int:
+        number = whole_number(seed, "seed")
+        if not 0 <= number <= MAX_SEED:
             raise EngineError(
-                f"seed {seed}", f"seeds are whole numbers from 0 to {MAX_SEED}", "Choose one of those."
+                f"seed {number}", f"seeds are whole numbers from 0 to {MAX_SEED}", "Choose one of those."
             )
-        self._style.seed = seed
+        return number
 
     def set_instances(self, instances: InstanceMap | None) -> None:
         """Say which pixels belong to one thing, for models that read the edges between things.
@@ -249,6 +260,7 @@ class Painter:
         if instances is None:
             self._canvas.put_instances(None)
             return
+        instances = array_of(instances, "the instance map")
         if not self._model.network.instance_edges:
             raise EngineError("an instance map", f"model {self.spec.id!r} reads none", "Leave it out.")
         if instances.shape != (self.height, self.width) or instances.dtype != np.uint16:
@@ -265,7 +277,14 @@ class Painter:
         Args:
             quality: "exact", the whole frame at the chosen precision; or "live", which may repaint only near
                 what changed since the last picture. `exact` says afterwards which it was.
+
+        Raises:
+            EngineError: another quality.
         """
+        if quality not in get_args(Quality):
+            raise EngineError(
+                f"quality {quality!r}", f"there are {' and '.join(get_args(Quality))}", "Choose one of those."
+            )
         with self._model.lock:
             if quality == "live":
                 return self._render_live()

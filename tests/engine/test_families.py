@@ -11,6 +11,7 @@ import torch
 
 from engine import EngineError, Painter
 from engine.model import Style
+from engine.painter import MAX_STYLES
 from models.noise import style_from_seed
 from tests.engine.painting import (
     backend_names,
@@ -176,6 +177,25 @@ def test_styles_by_region_and_by_pixel_are_the_same_picture() -> None:
     assert decibels(raw_of(one), raw_of(alone)) > 100
 
 
+def test_one_style_takes_the_place_of_many() -> None:
+    one, alone = painter("oasis"), painter("oasis")
+    alone.set_style(5)
+    expected = alone.render()
+    field = np.random.default_rng(0).normal(size=(6, 40, 60)).astype(np.float32)
+    for code in (alone.style, 5):
+        one.set_styles([[0.5] * 6, [-0.5] * 6], blocky(40, 60, 2))
+        assert one.style == (0.5,) * 6
+        assert not np.array_equal(one.render(), expected)
+        one.set_noise(5)
+        one.set_style(code)
+        assert np.array_equal(one.render(), expected), "after styles by region"
+        one.set_style_field(field)
+        assert np.allclose(one.style, field.mean((1, 2)), atol=1e-5)
+        assert not np.array_equal(one.render(), expected)
+        one.set_style(code)
+        assert np.array_equal(one.render(), expected), "after a style field"
+
+
 def test_patches_and_regions_of_styles_in_any_order() -> None:
     codes = torch.randn(4, 6, generator=torch.Generator().manual_seed(0)).tolist()
     where = blocky(50, 70, 4, seed=2, cell=16)
@@ -196,8 +216,13 @@ def test_patches_and_regions_of_styles_in_any_order() -> None:
         (lambda p: p.set_styles([[0.0] * 6], np.zeros((60, 40), np.int32)), ["(60, 40)", "(40, 60)"]),
         (lambda p: p.set_styles([[0.0] * 6], np.ones((40, 60), np.int32)), ["0 to 0"]),
         (lambda p: p.set_styles([[0.0] * 6], np.full((40, 60), -1)), ["0 to 0"]),
+        (lambda p: p.set_styles([[0.0] * 6], np.zeros((40, 60))), ["float64", "whole numbers"]),
+        (lambda p: p.set_styles([[0.0] * 6], [[0, 1]]), ["(1, 2)", "(40, 60)"]),
         (lambda p: p.set_styles([], np.zeros((40, 60), np.int32)), ["0 style codes"]),
-        (lambda p: p.set_styles([[0.0] * 6] * 4097, np.zeros((40, 60), np.int32)), ["4097", "4096"]),
+        (
+            lambda p: p.set_styles([[0.0] * 6] * (MAX_STYLES + 1), np.zeros((40, 60), int)),
+            [f"1 to {MAX_STYLES}"],
+        ),
         (lambda p: p.set_styles([[0.0] * 5], np.zeros((40, 60), np.int32)), ["5 values"]),
         (lambda p: p.set_styles([[0.0] * 5 + [1e9]], np.zeros((40, 60), np.int32)), ["±100"]),
         (lambda p: p.set_style_field(np.zeros((5, 40, 60), np.float32)), ["(5, 40, 60)", "(6, 40, 60)"]),

@@ -131,11 +131,37 @@ def test_a_seed_sets_light_and_noise_and_a_code_sets_light(library: Library) -> 
     assert np.array_equal(painter.render(), seven)
 
 
-def test_any_whole_number_is_a_seed(library: Library) -> None:
+@pytest.mark.parametrize("seed", [np.uint8(7), np.array(7), torch.tensor(7)])
+def test_any_whole_number_is_a_seed(library: Library, seed: object) -> None:
     one, other = library.painter(None, 8, 8), library.painter(None, 8, 8)
     one.set_style(7)
-    other.set_style(np.int64(7))
+    other.set_style(seed)  # type: ignore[arg-type]
     assert one.style == other.style
+    assert np.array_equal(one.render(), other.render())
+    other.set_noise(seed)  # type: ignore[arg-type]
+    assert np.array_equal(one.render(), other.render())
+
+
+def test_any_sequence_array_or_tensor_is_a_code(library: Library) -> None:
+    painter = library.painter(None, 8, 8)
+    values = np.linspace(-1, 1, STYLE_DIM)
+    learnt = torch.from_numpy(values).requires_grad_()
+    for code in (values, values.astype(np.float32), values.tolist(), tuple(values), learnt):
+        painter.set_style(np.zeros(STYLE_DIM))
+        painter.set_style(code)  # type: ignore[arg-type]
+        assert painter.style == pytest.approx(values)
+    painter.set_style(values[::-1])
+    assert painter.style == pytest.approx(values[::-1])
+    painter.set_style(np.arange(STYLE_DIM, dtype=np.uint8))
+    assert painter.style == tuple(range(STYLE_DIM))
+
+
+def test_labels_may_be_a_tensor_and_places_any_whole_numbers(library: Library) -> None:
+    painter = library.painter(None, 300, 8)
+    patch = torch.full((2, 20), 3, dtype=torch.uint8)
+    painter.apply(np.uint8(250), np.array(5), patch)  # type: ignore[arg-type]
+    assert (painter.labels[5:7, 250:270] == 3).all()
+    assert np.count_nonzero(painter.labels == 3) == patch.numel()
 
 
 def code_of(length: int, value: float = 0.0) -> list[float]:
@@ -152,10 +178,29 @@ def code_of(length: int, value: float = 0.0) -> list[float]:
         (lambda p: p.apply(0, 0, np.zeros((0, 3), np.uint8)), ["3×0"]),
         (lambda p: p.apply(0, 0, np.zeros((2, 3), np.int64)), ["int64"]),
         (lambda p: p.apply(0, 0, np.zeros(3, np.uint8)), ["uint8"]),
+        (lambda p: p.apply(1.5, 0, np.zeros((2, 3), np.uint8)), ["x 1.5", "whole"]),
+        (lambda p: p.apply(np.uint8(255), 0, np.zeros((2, 3), np.uint8)), ["(255, 0)"]),
+        (lambda p: p.apply(0, 0, [[1, 2], [3]]), ["patch", "array"]),
+        (lambda p: p.set_map([[1] * 12] * 8), ["int64"]),
+        (lambda p: p.set_map([[1, 2]]), ["(1, 2)", "(8, 12)"]),
+        (lambda p: p.set_map(None), ["map"]),
+        (lambda p: p.render("quick"), ["'quick'", "exact and live"]),
+        (lambda p: p.set_noise(1.5), ["1.5", "whole"]),
+        (lambda p: p.set_noise(-1), ["-1"]),
         (lambda p: p.set_style(-1), ["-1"]),
+        (lambda p: p.set_style(1.5), ["1.5", "whole"]),
+        (lambda p: p.set_style(np.array(1.5)), ["1.5", "whole"]),
+        (lambda p: p.set_style(torch.tensor(1.5)), ["1.5", "whole"]),
+        (lambda p: p.set_style(None), ["None", "whole"]),
         (lambda p: p.set_style(MAX_SEED + 1), [str(MAX_SEED)]),
         (lambda p: p.set_style(code_of(3)), ["3 values", str(STYLE_DIM)]),
+        (lambda p: p.set_style(np.zeros((1, STYLE_DIM))), [f"(1, {STYLE_DIM})"]),
+        (lambda p: p.set_style("a" * STYLE_DIM), ["shape ()"]),
+        (lambda p: p.set_style(["a"] * STYLE_DIM), ["no numbers"]),
+        (lambda p: p.set_style([[1.0], *code_of(STYLE_DIM - 1)]), ["style code", "array"]),
         (lambda p: p.set_style(code_of(STYLE_DIM, float("nan"))), ["not finite"]),
+        (lambda p: p.set_style(code_of(STYLE_DIM, float("inf"))), ["not finite"]),
+        (lambda p: p.set_style(np.full(STYLE_DIM, 1e300)), ["±100"]),
         (lambda p: p.set_style(code_of(STYLE_DIM, 1e30)), ["±100"]),
     ],
 )
