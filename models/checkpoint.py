@@ -5,6 +5,8 @@ Nothing here runs code from a file, and a file's claims are held against its ten
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -194,7 +196,9 @@ def save(
         name: (value.to(convolutions) if name in convolved else value).detach().cpu().contiguous()
         for name, value in networks.state_dict().items()
     }
-    partial = path.with_suffix(".partial")
+    handle, name = tempfile.mkstemp(".partial", f"{path.stem}.", path.parent)
+    os.close(handle)
+    partial = Path(name)
     try:
         save_file(tensors, partial, metadata={SPEC_KEY: spec.to_json()})
         partial.chmod(0o644)  # safetensors writes 0600; a model is for every user of the machine
@@ -236,6 +240,12 @@ def _read_header(path: Path) -> tuple[ModelSpec, dict[str, list[int]]]:
     except FileNotFoundError as error:
         raise CheckpointError(str(path), "there is no such file", "Check the path.") from error
     except (SafetensorError, OSError) as error:
+        if foreign := foreign_kind(path):
+            raise CheckpointError(
+                str(path),
+                f"{foreign}, no safetensors file",
+                "Import it: scenebrush import; see docs/importing.md.",
+            ) from error
         raise CheckpointError(
             str(path),
             f"not a readable safetensors file ({error})",
@@ -291,9 +301,37 @@ def _read_tensors(path: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 raise CheckpointError(
                     str(path), f"tensor {name!r} is {value.dtype}", f"It should be {wanted.dtype}."
                 )
-            if not torch.isfinite(value).all():
-                raise CheckpointError(
-                    str(path), f"tensor {name!r} holds NaN or infinity", "Use an earlier export."
-                )
+            check_values(path, name, value)
             tensors[name] = value.to(wanted.dtype)
     return tensors
+
+
+def check_values(path: Path, name: str, value: Tensor, called: str | None = None) -> None:
+    """Raises CheckpointError if a tensor holds what none may: NaN, infinity, a variance below zero.
+
+    `called` is the file's own name for it.
+    """
+    if not torch.isfinite(value).all():
+        held = "NaN or infinity"
+    elif name.endswith(".running_var") and (value < 0).any():
+        held = "negative values"
+    else:
+        return
+    raise CheckpointError(str(path), f"tensor {(called or name)!r} holds {held}", "Use an earlier export.")
+
+
+def kind_of_head(head: bytes) -> str:
+    """What a file's first bytes say that it is: "zip", "pickle" or ""."""
+    if head.startswith(b"PK\x03\x04"):
+        return "zip"
+    return "pickle" if head[:1] == b"\x80" and 1 < int.from_bytes(head[1:2], "big") < 6 else ""
+
+
+def foreign_kind(path: Path) -> str | None:
+    """What a file is that should be a safetensors file, in words, or None if that cannot be told."""
+    try:
+        with path.open("rb") as file:
+            kind = kind_of_head(file.read(8))
+    except OSError:
+        return None
+    return {"zip": "a zip archive, as torch writes them", "pickle": "a pickle, as torch wrote them"}.get(kind)

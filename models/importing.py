@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.checkpoint import CheckpointError, LoadedModel, empty_networks, save
+from models.checkpoint import CheckpointError, LoadedModel, check_values, empty_networks, save
 from models.labels import Label, LabelError, LabelSet, distinct_color, group_of, load_label_set
 from models.readings import TITLES, Family, ImportOptions, Settled, Tensors, look, settle
 from models.spec import ModelSpec, SpecError
@@ -167,10 +167,7 @@ def _value(file: _File, name: str, value: Tensor, like: Tensor) -> Tensor:
     if value.dtype.is_floating_point != like.dtype.is_floating_point or value.dtype.is_complex:
         raise CheckpointError(str(file.path), f"{called} is {value.dtype}, expected {like.dtype}", _OTHER)
     value = value.to(like.dtype).contiguous()
-    if not torch.isfinite(value).all():
-        raise CheckpointError(str(file.path), f"{called} holds NaN or infinity", "Use an earlier export.")
-    if name.endswith(".running_var") and (value < 0).any():
-        raise CheckpointError(str(file.path), f"{called} holds negative values", "Use an earlier export.")
+    check_values(file.path, name, value, file.called(name))
     return value
 
 

@@ -4,6 +4,7 @@ claims."""
 from __future__ import annotations
 
 import re
+import tarfile
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -14,7 +15,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from models.checkpoint import SPEC_KEY, CheckpointError
+from models.checkpoint import SPEC_KEY, CheckpointError, foreign_kind, kind_of_head
+from models.pickles import NoStateDict, check_old_format, check_pickle
 
 State = dict[str, Tensor]
 _PREFIX = "module."  # data-parallel training leaves it before every key
@@ -24,7 +26,8 @@ _SPECTRAL = ("_orig", "_u", "_v")
 def read_state(path: Path) -> State:
     """A state dict: tensors by name, on the CPU, as the file has them, without a `module.` prefix.
 
-    Reads .safetensors, and torch's files of both formats (`weights_only=True`: code in a file is refused).
+    Reads .safetensors, and torch's files of both formats: `weights_only=True`, and only after their pickles were
+    looked through (pickles.py).
 
     Raises:
         CheckpointError: no such file, cut short, with code, or anything but named, dense tensors; or tensors
@@ -50,23 +53,27 @@ def _read_safetensors(path: Path) -> object:
                 )
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 – not a mapping
     except (SafetensorError, OSError) as error:
+        if foreign := foreign_kind(path):
+            raise _unreadable(
+                path, f"{foreign}, no safetensors file", "Give it the ending .pth, and import that."
+            ) from error
         raise _unreadable(path, f"not a readable safetensors file ({error})") from error
 
 
 def _read_torch(path: Path) -> object:
-    _refuse_inflation(path)
+    try:
+        _check_pickles(path)
+    except NoStateDict as error:
+        raise CheckpointError(
+            str(path),
+            f"it refers to {error.found[:80]}, which no state dict needs; nothing of it was run",
+            "Bring a state dict: torch.save(network.state_dict(), …).",
+        ) from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a file may be odd in ways that torch warns of before it refuses
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler meets hostile bytes: whatever it raises means the same
-        code = re.search(r"GLOBAL (\S+)", str(error))
-        if code:
-            raise CheckpointError(
-                str(path),
-                f"it refers to {code[1][:80]}, which is no tensor; nothing of it was run",
-                "Bring a state dict: torch.save(network.state_dict(), …).",
-            ) from error
         raise _unreadable(path, f"torch cannot read it as tensors{_reason(error)}") from error
 
 
@@ -79,11 +86,50 @@ def _reason(error: Exception) -> str:
     return f" ({own[1][:200] if own else _first_line(error)})"
 
 
+def _check_pickles(path: Path) -> None:
+    """Raises NoStateDict, or CheckpointError for files that torch did not write."""
+    with path.open("rb") as file:
+        kind = kind_of_head(file.read(8))
+        file.seek(0)
+        if kind == "zip":
+            _refuse_inflation(path)
+            _check_archive(path)
+            return
+        if tarfile.is_tarfile(file):
+            raise _unreadable(path, "an archive of a kind that torch no longer reads", _UNPACK)
+        file.seek(0)
+        try:
+            check_old_format(file)
+        except NoStateDict:
+            raise
+        except Exception as error:  # pickletools meets hostile bytes
+            if kind == "pickle":
+                raise _unreadable(
+                    path, f"a pickle that torch cannot read as tensors ({_first_line(error)})", _WRITTEN
+                ) from error
+            raise _unreadable(path, "torch cannot read it as tensors") from error
+
+
+def _check_archive(path: Path) -> None:
+    """The very record that torch will unpickle, read by torch's own reader."""
+    try:
+        reader = cast("Any", torch)._C.PyTorchFileReader(str(path))  # noqa: SLF001
+        data: bytes = reader.get_record("data.pkl")
+    except RuntimeError as error:
+        raise _unreadable(
+            path, f"a zip archive that torch cannot read as tensors ({_first_line(error)})", _UNPACK
+        ) from error
+    try:
+        check_pickle(data)
+    except NoStateDict:
+        raise
+    except Exception as error:
+        raise _unreadable(path, f"torch cannot read it as tensors ({_first_line(error)})") from error
+
+
 def _refuse_inflation(path: Path) -> None:
     """torch stores without compression; a compressed archive would unpack to any size."""
     try:
-        if not zipfile.is_zipfile(path):
-            return
         with zipfile.ZipFile(path) as archive:
             inflated = sum(entry.file_size for entry in archive.infolist())
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
@@ -104,9 +150,10 @@ def _checked(path: Path, raw: object) -> State:
     state: State = {}
     for name, value in cast("Mapping[Any, Any]", raw).items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
+            called = repr(name[:80]) if isinstance(name, str) else f"under a {type(name).__name__}"
             raise CheckpointError(
                 str(path),
-                f"entry {str(name)[:80]!r} is of type {type(value).__name__}, not a named tensor",
+                f"entry {called} is of type {type(value).__name__}, not a named tensor",
                 "Bring the generator's bare state dict, not a training state around it.",
             )
         state[name] = _dense(path, name, value)
@@ -132,10 +179,15 @@ def _dense(path: Path, name: str, value: Tensor) -> Tensor:
     return value.detach()
 
 
-def _unreadable(path: Path, why: str) -> CheckpointError:
-    return CheckpointError(
-        str(path), why, "It may be cut short or of another kind: fetch or export it again."
-    )
+_AGAIN = "It may be cut short or of another kind: fetch or export it again."
+_UNPACK = (
+    "If checkpoints are packed in it, unpack it and bring the generator's own file (…_G.pth, …_EMA.pth)."
+)
+_WRITTEN = "Bring a state dict as torch.save(network.state_dict(), …) writes it."
+
+
+def _unreadable(path: Path, why: str, next: str = _AGAIN) -> CheckpointError:
+    return CheckpointError(str(path), why, next)
 
 
 def _first_line(error: Exception) -> str:
@@ -147,12 +199,19 @@ def folded(path: Path, state: State) -> State:
     and orig as a matrix of one row per output channel. Other tensors come through as they are.
 
     Raises:
-        CheckpointError: u or v missing or of the wrong size, or a norm that is zero or not finite.
+        CheckpointError: u or v missing or of the wrong size, a norm that is zero or not finite, or a weight
+            that is there twice.
     """
     result: State = {}
     for name, value in state.items():
         layer, spectral, part = name.rpartition(".weight_")
         if spectral and f"_{part}" in _SPECTRAL and f"{layer}.weight_orig" in state:
+            if f"{layer}.weight" in state:
+                raise CheckpointError(
+                    str(path),
+                    f"it holds both {f'{layer}.weight'!r} and {f'{layer}.weight_orig'!r}",
+                    "Export the state dict again: with spectral norm a layer has weight_orig alone.",
+                )
             if part == "orig":
                 result[f"{layer}.weight"] = _over_its_norm(path, state, f"{layer}.weight", value)
         else:

@@ -6,6 +6,9 @@ import hashlib
 import json
 import os
 import pickle
+import re
+import resource
+import tarfile
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -296,8 +299,13 @@ def with_(name: str, value: object) -> Callable[[dict[str, Any]], None]:
         (with_("head_0.norm_0.mlp_shared.0.weight", torch.zeros(2, 151)), ["mlp_shared.0.weight", "4 axes"]),
         (with_("fc.weight", torch.zeros(1).expand(16, 151, 3, 3)), ["fc.weight", "more than"]),
         (with_("fc.weight", torch.zeros(1).expand(10**6, 10**6, 3, 3)), ["fc.weight", "more than"]),
-        (with_("fc.weight", torch.zeros(16, 151).to_sparse()), ["fc.weight", "sparse"]),
-        (with_("fc.weight", torch.zeros(16, 151, 3, 3, device="meta")), ["fc.weight", "without values"]),
+        (with_("fc.weight", torch.zeros(16, 151).to_sparse()), ["_rebuild_sparse_tensor"]),
+        (with_("fc.weight", torch.zeros(16, 151, 3, 3, device="meta")), ["_rebuild_meta_tensor"]),
+        (with_("fc.weight", bytearray(8)), ["bytearray"]),
+        (
+            with_("up_1.conv_0.weight", torch.zeros(4, 8, 3, 3)),
+            ["up_1.conv_0.weight'", "conv_0.weight_orig'"],
+        ),
     ],
 )
 @pytest.mark.parametrize("legacy", [True, False])
@@ -337,6 +345,79 @@ def test_code_in_a_file_is_never_run(tmp_path: Path, legacy: bool) -> None:
     bare.write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
     refused(bare)
     assert not (tmp_path / "sprung").exists()
+
+
+class Blob:
+    """A pickle's object that is made by calling a global."""
+
+    def __init__(self, make: Callable[..., object], *arguments: object) -> None:
+        self.make, self.arguments = make, arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.make, self.arguments
+
+
+def with_pickle(folder: Path, pickled: bytes, kind: str) -> Path:
+    """A file of torch's whose object is that pickle."""
+    path = folder / f"{kind}.pth"
+    if kind == "bare":
+        path.write_bytes(pickled)
+        return path
+    plain = written(folder, {"a": 1}, legacy=kind == "old")
+    if kind == "old":
+        path.write_bytes(plain.read_bytes().replace(pickle.dumps({"a": 1}, 2), pickled))
+    else:
+        with zipfile.ZipFile(plain) as source, zipfile.ZipFile(path, "w") as archive:
+            for entry in source.infolist():
+                pickle_here = entry.filename.endswith("data.pkl")
+                archive.writestr(entry.filename, pickled if pickle_here else source.read(entry))
+    return path
+
+
+MANY = b"K\x01K\x00" * 200
+MADE = b"ccollections\nOrderedDict\n"
+HOSTILE = {
+    "three gigabytes": (pickle.dumps(Blob(bytearray, 3 * 10**9), 2), "bytearray"),
+    "nested": (pickle.dumps({"a": {"b": [Blob(bytearray, 3 * 10**9)]}}, 2), "bytearray"),
+    "a dict copied": (b"\x80\x02(" + MADE + b"(](" + MANY + b"et" + b"Rt.", "OrderedDict made of something"),
+    "a dict shared": (b"\x80\x02](}q\x01(" + MANY + b"u" + b"h\x01" * 100 + b"e.", "several places"),
+    "tuples of tuples": (
+        b"\x80\x02}K\x01K\x02\x86q\x00"
+        + b"".join(b"h%ch%c\x86q%c" % (i, i, i + 1) for i in range(60))
+        + b"K\x01s.",
+        "several places",
+    ),
+    "a million": (b"\x80\x02](" + b"N" * 1_000_100 + b"e.", "million"),
+}
+
+
+@pytest.mark.parametrize("kind", ["bare", "old", "zip"])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_small_file_takes_no_memory(tmp_path: Path, name: str, kind: str) -> None:
+    pickled, word = HOSTILE[name]
+    path = with_pickle(tmp_path, pickled, kind)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    message = refused(path)
+    if kind != "bare":
+        assert re.search(word, message), message
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000, "KiB"
+
+
+def test_other_archives_and_pickles_are_told_what_to_do(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("checkpoints/latest_net_G.pth", b"...")
+    assert "unpack it" in refused(tmp_path / "all.zip")
+    with tarfile.open(tmp_path / "all.tar", "w") as tar:
+        tar.add(tmp_path / "all.zip", "all.zip")
+    assert "unpack it" in refused(tmp_path / "all.tar")
+    (tmp_path / "bare.pkl").write_bytes(pickle.dumps({"a": 1}))
+    assert "as torch.save" in refused(tmp_path / "bare.pkl")
+    renamed = tmp_path / "model.safetensors"
+    for legacy in (True, False):
+        renamed.write_bytes(written(tmp_path, spade_state(**ADE), legacy=legacy).read_bytes())
+        assert "ending .pth" in refused(renamed)
+        with pytest.raises(CheckpointError, match=r"scenebrush import"):
+            read_spec(renamed)
 
 
 @pytest.mark.parametrize(
@@ -461,6 +542,21 @@ def test_a_model_is_written_whole_or_not_at_all(
     assert (out / "model.safetensors").read_bytes() == before
     write_model(import_model(file, "other"), out / "model.safetensors", replace=True)
     assert read_spec(out / "model.safetensors").id == "other"
+
+
+def test_a_file_written_at_the_same_time_is_left_alone(tmp_path: Path, file: Path) -> None:
+    (tmp_path / "model.partial").write_text("somebody else's")
+    write_model(import_model(file, "model"), tmp_path / "model.safetensors")
+    assert (tmp_path / "model.partial").read_text() == "somebody else's"
+    assert not list(tmp_path.glob("model.*.partial"))
+
+
+def test_a_negative_variance_is_refused_when_painting_too(tmp_path: Path, file: Path) -> None:
+    model, path = import_model(file, "model"), tmp_path / "model.safetensors"
+    dict(model.generator.named_buffers())["up_1.norm_0.param_free_norm.running_var"][0] = -1
+    write_model(model, path)
+    with pytest.raises(CheckpointError, match=r"running_var.*negative"):
+        load(path)
 
 
 # -- The header of an imported model may lie too
