@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.device import upload
-from engine.modulation import LevelTables, most_windows, row_bytes
+from engine.modulation import NOTED_EVERY, LevelTables, most_windows, row_bytes
 from engine.patterns import REACH, Cells, Numbers, at_most_distinct, cells_of, distinct_windows
 from models.spade import instance_edges
 
@@ -74,6 +74,8 @@ class Level:
         self._numbers: Numbers | None = None
         self._tables: LevelTables | None = None
         self._generation = -1
+        self._at_most = 0  # distinct windows, counted generously
+        self._noted = 0  # the last frame in which the tables were told of every row
         self._dirty: Rect | None = self._whole
 
     @property
@@ -82,7 +84,8 @@ class Level:
 
     @property
     def nbytes(self) -> int:
-        return 0 if self._numbers is None else self._numbers.nbytes
+        """Of the numbers, whether or not they are there at the moment."""
+        return 4 * self.cells.size
 
     def mark(self, rect: Rect) -> None:
         """These cells have changed."""
@@ -92,15 +95,17 @@ class Level:
     def prepare(self, tables: LevelTables, frame: int) -> None:
         """Bring the index up to date, and the tables with it, whatever the tables held before."""
         if self._tables is not tables or self._generation != tables.generation:
+            self.index = None
             self._tables, self._generation, self._numbers = tables, tables.generation, None
             self._dirty = self._whole
         if self._dirty is not None:
-            self._renumber(tables, self._dirty)
+            self._renumber(tables, self._dirty, frame)
             self._dirty = None
-        if self._numbers is not None:
+        elif self._numbers is not None and frame - self._noted >= NOTED_EVERY:
             tables.use(self._numbers, frame)
+            self._noted = frame
 
-    def _renumber(self, tables: LevelTables, dirty: Rect) -> None:
+    def _renumber(self, tables: LevelTables, dirty: Rect, frame: int) -> None:
         height, width = self.cells.shape
         most = most_windows(height * width, row_bytes(tables.norms, tables.dtype))
         # Shared numbers must not run out: a large piece is counted before it is numbered, and tables that
@@ -109,14 +114,24 @@ class Level:
         if tables.vocabulary.full or (large and not self._few(most)):
             self._numbers = self.index = None
             return
+        rect = self._whole if self._numbers is None else dirty.grown(REACH, height, width)
+        new = tables.numbers(_around(self.cells, rect))
         if self._numbers is None:
-            self._numbers, dirty = np.empty((height, width), np.int32), self._whole
-        rect = dirty.grown(REACH, height, width)
-        self._numbers[rect.slices] = tables.numbers(_around(self.cells, rect))
-        if tables.distinct(self._numbers) > most:
-            self._numbers = self.index = None
-            return
-        self.index = upload(self._numbers, tables.device).unsqueeze(0)
+            numbers, self._at_most = new, 0
+        else:
+            numbers = self._numbers
+            numbers[rect.slices] = new
+        self._at_most += tables.distinct(new)
+        if self._at_most > most:
+            self._at_most = tables.distinct(numbers)
+            if self._at_most > most:
+                self._numbers = self.index = None
+                return
+        tables.use(new, frame)
+        if rect == self._whole:
+            self._noted = frame
+        self._numbers = numbers
+        self.index = upload(numbers, tables.device).unsqueeze(0)
 
     def _few(self, most: int) -> bool:
         return at_most_distinct(self.cells) <= most or distinct_windows(self.cells, most) <= most

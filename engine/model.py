@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import RLock
@@ -133,12 +134,13 @@ class Model:
         changed = canvas.changed
         if changed is None or not preview.covers(changed):
             return None
-        self.workspace.begin(*canvas.padded)
-        levels = self.prepare([canvas], [style])
-        if not all(isinstance(level, TableLevel) for level in levels):
-            return None
-        extras = self.extras([style], *canvas.padded)
-        preview.update(self.trunk, self.start([canvas], [style]), levels, extras, changed)
+        self.workspace.begin()
+        with self._frame() as frame:
+            levels = self._levels([canvas], [style], frame)
+            if not all(isinstance(level, TableLevel) for level in levels):
+                return None
+            extras = self.extras([style], *canvas.padded)
+            preview.update(self.trunk, self.start([canvas], [style]), levels, extras, changed)
         canvas.changed = None
         return _cropped(preview.picture, canvas)
 
@@ -151,15 +153,18 @@ class Model:
             pictures.update(zip(members, painted, strict=True))
         return [pictures[i] for i in range(len(canvases))]
 
-    def prepare(self, canvases: Sequence[Canvas], styles: Sequence[Style]) -> list[Level]:
-        """Bring canvases and tables up to date, in one frame: the batch's modulation by level.
+    @contextmanager
+    def _frame(self) -> Generator[int]:
+        """One frame's use of the tables, by its number."""
+        try:
+            yield self._cache.begin_frame()
+        finally:
+            self._cache.end_frame()
 
-        Raises:
-            ValueError: they cannot be painted together.
-        """
-        levels = self._levels(canvases, styles, self._cache.begin_frame())
-        self._cache.measure()
-        return levels
+    def prepare(self, canvases: Sequence[Canvas], styles: Sequence[Style]) -> list[Level]:
+        """Bring canvases and tables up to date, in one frame: the batch's modulation by level."""
+        with self._frame() as frame:
+            return self._levels(canvases, styles, frame)
 
     def _levels(self, canvases: Sequence[Canvas], styles: Sequence[Style], frame: int) -> list[Level]:
         for canvas in canvases:
@@ -218,12 +223,17 @@ class Model:
     ) -> list[Picture]:
         height, width = canvases[0].padded
         self.workspace.begin(len(canvases), height, width)
-        levels = self.prepare(canvases, styles)
-        if len(canvases) > 1 and not all(isinstance(level, TableLevel) for level in levels):
+        with self._frame() as frame:
+            levels = self._levels(canvases, styles, frame)
+            together = all(isinstance(level, TableLevel) for level in levels)
+            if together or len(canvases) == 1:
+                keep = preview.outputs if preview is not None else ()
+                extras = self.extras(styles, height, width)
+                raw = self.frames.run(self.start(canvases, styles), levels, extras, keep)
+            else:
+                raw = None
+        if raw is None:
             return [self._paint([canvas], [style])[0] for canvas, style in zip(canvases, styles, strict=True)]
-        keep = preview.outputs if preview is not None else ()
-        extras = self.extras(styles, height, width)
-        raw = self.frames.run(self.start(canvases, styles), levels, extras, keep)
         pictures = to_bytes(raw).numpy()
         if preview is not None:
             preview.begin(pictures[0])
@@ -255,9 +265,11 @@ class Model:
     def _posts(self, style: Style) -> dict[Norm, Tensor]:
         if not style.posts:
             mapped = self.network.mapped(style.code)
-            for norm in self.network.norms:
-                if norm.style is not None:
-                    style.posts[norm] = self.network.post(norm, mapped).to(self.backend.device)
+            style.posts = {
+                norm: self.network.post(norm, mapped).to(self.backend.device)
+                for norm in self.network.norms
+                if norm.style is not None
+            }
         return style.posts
 
     def _noise_of(self, seed: int, height: int, width: int) -> list[Tensor]:

@@ -24,7 +24,9 @@ from engine.network import LabelConv, Norm
 from engine.patterns import MOST_NUMBERS, Cells, Numbers, Vocabulary
 
 FEW_WINDOWS = 8192  # always a table
-LARGEST_TABLE = 48 << 20  # bytes of one map's rows at one resolution
+LARGEST_TABLE = 96 << 20  # bytes of one map's rows at one resolution
+NOTED_EVERY = 8  # frames: how often a map in use says so again of rows that it used before
+_VOCABULARY = 64  # bytes that a window takes in the vocabulary
 _MOST_INPUTS = 4096  # distinct 3×3 windows that rows are computed from at a time
 _STRIP = 8 << 20  # bytes of modulation at a time where there is no table
 _KEPT = 0.5  # of the budget, once it is exceeded: forgetting is work, and not for every frame
@@ -32,12 +34,12 @@ _KEPT = 0.5  # of the budget, once it is exceeded: forgetting is work, and not f
 
 def most_windows(pixels: int, row_bytes: int) -> int:
     """The most distinct windows for which a resolution takes the table path."""
-    return min(max(FEW_WINDOWS, pixels // 4), LARGEST_TABLE // row_bytes, MOST_NUMBERS // 8)
+    return min(max(FEW_WINDOWS, pixels * 3 // 4), LARGEST_TABLE // row_bytes, MOST_NUMBERS // 8)
 
 
 def row_bytes(norms: Sequence[Norm], dtype: torch.dtype) -> int:
     """What one 5×5 window costs at one resolution."""
-    return sum(2 * norm.channels for norm in norms) * dtype.itemsize
+    return sum(2 * norm.channels for norm in norms) * dtype.itemsize + _VOCABULARY
 
 
 class LevelTables:
@@ -59,22 +61,23 @@ class LevelTables:
     def _empty(self) -> None:
         device, dtype = self._backend.device, self._backend.dtype
         self._rows = [torch.empty(0, 2 * norm.channels, device=device, dtype=dtype) for norm in self.norms]
-        self._hidden = [torch.empty(0, norm.shared.fout, device=device, dtype=dtype) for norm in self.norms]
-        self._rows_done, self._hidden_done = 0, 0
-        self._used = np.zeros(0, np.int64)
+        self._used = np.zeros(0, np.int64)  # the latest frame that took each row, −1 before it is computed
 
     @property
     def nbytes(self) -> int:
-        """Everything that grows with the number of windows."""
-        held = sum(
-            part.nbytes for part in (*self._rows, *self._hidden, *(s for s in self._styles if s is not None))
-        )
-        return held + self._used.nbytes + self.vocabulary.nbytes
+        """Everything that grows with the number of windows, and of style codes."""
+        styles = sum(part.nbytes for part in self._styles if part is not None)
+        return sum(part.nbytes for part in self._rows) + styles + self._used.nbytes + self.vocabulary.nbytes
 
     @property
     def last_used(self) -> int:
         """The latest frame that took a row from here, −1 if none did."""
         return int(self._used.max(initial=-1))
+
+    @property
+    def computed(self) -> int:
+        """How many rows there are."""
+        return int(np.count_nonzero(self._used >= 0))
 
     @property
     def device(self) -> torch.device:
@@ -99,12 +102,15 @@ class LevelTables:
 
     def use(self, numbers: Numbers, frame: int) -> None:
         """Note that a frame takes these rows, and compute those that are new."""
+        numbers = numbers.ravel()
         if self._used.size < self.vocabulary.count:
-            self._used = np.concatenate(
-                [self._used, np.full(_grown(self._used.size, self.vocabulary.count) - self._used.size, -1)]
-            )
-        self._used[numbers.ravel()] = frame
-        self._fill()
+            grown = np.full(_grown(self._used.size, self.vocabulary.count), -1)
+            grown[: self._used.size] = self._used
+            self._used = grown
+        new = numbers[self._used[numbers] < 0]
+        if new.size:
+            self._compute(np.unique(new))
+        self._used[numbers] = frame
 
     def table(self, norm: Norm) -> Tensor:
         """One norm's rows: (R, 2·C)."""
@@ -112,70 +118,56 @@ class LevelTables:
 
     def forget(self, older_than: int) -> None:
         """Keep only rows that a frame from `older_than` on has used; everything is renumbered."""
-        used_since = self._used[: self._rows_done] >= max(0, older_than)  # never used: −1
-        kept = np.flatnonzero(used_since).astype(np.int32)
-        if kept.size == self.vocabulary.count - 1:
+        used = self._used[: self.vocabulary.count]
+        kept = np.flatnonzero(used >= max(0, older_than)).astype(np.int32)
+        if kept.size == np.count_nonzero(used >= 0) >= self.vocabulary.count - 1:
             return
-        cells = self.vocabulary.cells(kept)
-        rows, used = [part[torch.from_numpy(kept).to(part.device)] for part in self._rows], self._used[kept]
-        self.vocabulary, self.generation = Vocabulary(), self.generation + 1
-        self._empty()
-        if not kept.size:
-            return
-        renumbered = self.numbers(cells).reshape(-1)
-        self._used = np.full(self.vocabulary.count, -1)
+        cells, used = self.vocabulary.cells(kept), used[kept]
+        vocabulary = Vocabulary()
+        renumbered = vocabulary.numbers(cells).reshape(-1)
+        count = vocabulary.count if kept.size else 0
+        rows = [part.new_empty(count, part.shape[1]) for part in self._rows]
+        for mine, part in zip(rows, self._rows, strict=True):
+            mine[self._on_device(renumbered)] = part[self._on_device(kept)]
+        self.vocabulary, self.generation, self._rows = vocabulary, self.generation + 1, rows
+        self._used = np.full(count, -1)
         self._used[renumbered] = used
+
+    def _compute(self, numbers: Numbers) -> None:
+        """Compute the rows of distinct windows, in ascending order."""
         count = self.vocabulary.count
-        where = torch.from_numpy(renumbered).long().to(self._backend.device)
-        for i, part in enumerate(rows):
-            self._rows[i] = part.new_zeros(count, part.shape[1])
-            self._rows[i][where] = part
-        self._rows_done = count
-
-    # Computing rows
-
-    def _fill(self) -> None:
-        count, count_of_3 = self.vocabulary.count, self.vocabulary.count_of_3
-        if self._rows_done == count:
-            return
-        nine_cells = self._on_device(
-            self.vocabulary.nine_cells(np.arange(self._hidden_done, count_of_3, dtype=np.int32))
-        )
-        pieces = self._pieces(self._rows_done, count)
-        for i, norm in enumerate(self.norms):
-            self._hidden[i] = _room(self._hidden[i], self._hidden_done, count_of_3)
-            hidden = norm.shared.rows(nine_cells, self._styles[i]).relu_()
-            if self._hidden_done == 0:
-                hidden[0] = 0  # the window that lies all outside: the hidden layer's zero padding
-            self._hidden[i][self._hidden_done : count_of_3] = hidden
-            self._rows[i] = _room(self._rows[i], self._rows_done, count)
-            for rows, inputs, windows in pieces:
-                self._backend.tabulate(self._hidden[i][inputs], windows, norm.head, out=self._rows[i][rows])
-        self._rows_done, self._hidden_done = count, count_of_3
-
-    def _pieces(self, first: int, count: int) -> list[tuple[slice, Tensor, Tensor]]:
-        """Rows first … count−1 in pieces: which they are, which 3×3 windows they are made of, and how, int32
-        (n, 9)."""
-        nine = self.vocabulary.nine_windows(np.arange(first, count, dtype=np.int32))
+        self._rows = [_room(part, count) for part in self._rows]
+        nine = self.vocabulary.nine_windows(numbers)
         made_of = np.zeros(self.vocabulary.count_of_3, np.bool_)
         made_of[nine] = True
         inputs = np.flatnonzero(made_of).astype(np.int32)
-        if inputs.size > _MOST_INPUTS and count - first > 1:
-            middle = (first + count) // 2
-            return self._pieces(first, middle) + self._pieces(middle, count)
-        places = np.cumsum(made_of, dtype=np.int32) - 1
-        return [(slice(first, count), self._on_device(inputs), self._on_device(places[nine]))]
+        if inputs.size > _MOST_INPUTS and numbers.size > 1:
+            self._compute(numbers[: numbers.size // 2])
+            self._compute(numbers[numbers.size // 2 :])
+            return
+        windows = self._on_device((np.cumsum(made_of, dtype=np.int32) - 1)[nine])
+        cells = self._on_device(self.vocabulary.nine_cells(inputs))
+        first, last = int(numbers[0]), int(numbers[-1]) + 1
+        in_a_row = last - first == numbers.size
+        for norm, part, styles in zip(self.norms, self._rows, self._styles, strict=True):
+            hidden = norm.shared.rows(cells, styles).relu_()
+            if inputs[0] == 0:
+                hidden[0] = 0  # the window that lies all outside: the hidden layer's zero padding
+            rows = part[first:last] if in_a_row else part.new_empty(numbers.size, part.shape[1])
+            self._backend.tabulate(hidden.to(self.dtype), windows, norm.head, out=rows)
+            if not in_a_row:
+                part[self._on_device(numbers)] = rows
 
     def _on_device(self, numbers: Numbers) -> Tensor:
         return upload(numbers, self._backend.device)
 
 
-def _room(part: Tensor, done: int, count: int) -> Tensor:
+def _room(part: Tensor, count: int) -> Tensor:
     """The same rows, with room for `count`."""
     if part.shape[0] >= count:
         return part
-    roomy = part.new_zeros(_grown(part.shape[0], count), part.shape[1])
-    roomy[:done] = part[:done]
+    roomy = part.new_empty(_grown(part.shape[0], count), part.shape[1])
+    roomy[: part.shape[0]] = part
     return roomy
 
 
@@ -197,7 +189,7 @@ class TableCache:
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.frame = 0
-        self.held = 0  # bytes when it was last measured; for whoever asks from another thread
+        self.held = 0  # bytes after the last frame; for whoever asks from another thread
         self._sets: dict[tuple[str, bytes], list[LevelTables]] = {}
 
     @property
@@ -213,22 +205,22 @@ class TableCache:
             self._sets[key] = [LevelTables(level, backend, codes) for level in norms]
         return self._sets[key]
 
-    def measure(self) -> None:
-        """Note the bytes held now."""
-        self.held = self.nbytes
-
     def begin_frame(self) -> int:
-        """Its number; memory is brought under the budget first."""
-        self.trim()
+        """Its number."""
+        for tables in self._all():
+            if tables.vocabulary.full:
+                tables.forget(self.frame + 1)
         self.frame += 1
         return self.frame
+
+    def end_frame(self) -> None:
+        """Meet the budget again, and note what is held."""
+        self.trim()
+        self.held = self.nbytes
 
     def trim(self) -> None:
         """Meet the budget: where it is exceeded, forget what has not been used for longest, down to half of
         it."""
-        for tables in self._all():
-            if tables.vocabulary.full:
-                tables.forget(self.frame + 1)
         if self.nbytes <= self.budget:
             return
         since = self._frame_to_keep_from(int(_KEPT * self.budget))
@@ -247,8 +239,8 @@ class TableCache:
         per_frame = np.bincount(frames, weights=sizes, minlength=self.frame + 1)
         held = np.cumsum(per_frame[::-1])  # by the latest frames
         kept = int(np.searchsorted(held, most, side="right"))
-        if not kept and held[0] <= self.budget:
-            kept = 1  # one frame alone, which is likely to be painted again
+        if kept <= NOTED_EVERY:  # what is being painted now may fill more than that
+            kept = min(int(np.searchsorted(held, self.budget, side="right")), NOTED_EVERY + 1)
         return self.frame + 1 - kept
 
     def _all(self) -> Iterable[LevelTables]:
@@ -329,10 +321,7 @@ class DenseLevel:
         height, width = self.size
         nothing = torch.empty(0, device=x.device)
         whole = extras.modulation(norm, stage, nothing, nothing, x)
-        pixel = 2 * norm.channels * self.backend.dtype.itemsize
-        if norm.head_conv is None:
-            pixel = max(pixel, 256 * norm.shared.kernel**2)  # what `tabulate` may take for each, and thread
-        rows = max(2, _STRIP // (width * pixel) & ~1)
+        rows = max(2, _STRIP // (width * self._bytes_of_a_pixel(norm)) & ~1)
         styles = norm.shared.style_rows(self.codes)
         for top in range(0, height, rows):
             bottom = min(height, top + rows)
@@ -348,6 +337,12 @@ class DenseLevel:
                 activate=activate,
                 out=out[:, top:bottom],
             )
+
+    def _bytes_of_a_pixel(self, norm: Norm) -> int:
+        """The largest of what is made of it on the way: table, hidden layer, cells of its window."""
+        places, size = norm.shared.kernel**2, self.backend.dtype.itemsize
+        unfolded = 0 if norm.head_conv is not None else 256 * places  # what `tabulate` may take, for a thread
+        return max(2 * norm.channels * size, norm.shared.fout * (4 + size), 24 * places, unfolded)
 
     def _strip(self, norm: Norm, styles: Tensor | None, top: int, bottom: int) -> Tensor:
         """Scale and shift of rows top … bottom−1: ((bottom − top)·w, 2·C)."""

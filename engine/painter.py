@@ -19,7 +19,7 @@ from models.noise import style_from_seed
 
 MAX_SEED = 2**32 - 1
 MAX_STYLE = 100.0  # largest magnitude of a style code's values
-MAX_STYLES = 4096  # that regions can choose among
+MAX_STYLES = 256  # that regions can choose among
 Quality = Literal["exact", "live"]
 
 
@@ -302,10 +302,12 @@ class Painter:
         models, canvases, styles = zip(*(painter._parts for painter in painters), strict=True)  # noqa: SLF001
         if len(set(models)) != 1:
             raise ValueError("painters of several models")
+        for painter in painters:
+            painter._previewed = None  # noqa: SLF001
         with models[0].lock:
             pictures = models[0].paint_many(canvases, styles)
         for painter in painters:
-            painter._exact, painter._previewed = True, None  # noqa: SLF001
+            painter._exact = True  # noqa: SLF001
         return pictures
 
     @property
@@ -313,6 +315,7 @@ class Painter:
         return self._model, self._canvas, self._style
 
     def _render_exact(self) -> Picture:
+        self._previewed = None  # until it is painted, the preview's activations are of no frame
         picture = self._model.paint(self._canvas, self._style, self._preview)
         self._exact, self._previewed = True, (self._style, self._style.seed)
         return picture
@@ -323,8 +326,9 @@ class Painter:
             self._previewed = None
         if self._preview is None or self._previewed != (self._style, self._style.seed):
             return self._render_exact()
+        held, self._previewed = self._previewed, None
         picture = self._model.paint_near_change(self._canvas, self._style, self._preview)
         if picture is None:
             return self._render_exact()
-        self._exact = False
+        self._exact, self._previewed = False, held
         return picture

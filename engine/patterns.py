@@ -77,7 +77,7 @@ class Interner:
         flat = keys.ravel()
         result = np.empty(flat.size, np.int32)
         open_ = np.arange(flat.size)
-        slots = self._hash(flat)
+        slots = self._hash(flat, self._slots.size)
         while open_.size:
             wanted, found = flat[open_], self._slots[slots]
             hit = (found >= 0) & (self._keys[found] == wanted)
@@ -87,7 +87,7 @@ class Interner:
             if not free.any():
                 slots = (slots + 1) & (self._slots.size - 1)
             elif self._claim(slots[free], wanted[free]):
-                slots = self._hash(wanted)
+                slots = self._hash(wanted, self._slots.size)
             else:
                 slots = np.where(free, slots, (slots + 1) & (self._slots.size - 1))
         return result.reshape(keys.shape)
@@ -108,20 +108,22 @@ class Interner:
         return True
 
     def _grow(self) -> None:
-        self._slots = np.full(1 << int(4 * self.count - 1).bit_length(), -1, np.int32)
+        larger = np.full(1 << int(4 * self.count - 1).bit_length(), -1, np.int32)
         numbers = np.arange(self.count, dtype=np.int32)
-        slots = self._hash(self._keys[: self.count])
+        slots = self._hash(self._keys[: self.count], larger.size)
         while numbers.size:
-            free = self._slots[slots] < 0
-            self._slots[slots[free]] = numbers[free]
-            left = self._slots[slots] != numbers
-            numbers, slots = numbers[left], (slots[left] + 1) & (self._slots.size - 1)
+            free = larger[slots] < 0
+            larger[slots[free]] = numbers[free]
+            left = larger[slots] != numbers
+            numbers, slots = numbers[left], (slots[left] + 1) & (larger.size - 1)
+        self._slots = larger
 
-    def _hash(self, keys: Keys) -> NDArray[np.int64]:
+    def _hash(self, keys: Keys, size: int) -> NDArray[np.int64]:
+        """Where to begin to look in a table of so many slots, a power of two."""
         mixed = keys.view(np.uint64) * self._factor
         mixed ^= mixed >> np.uint64(29)
         mixed *= np.uint64(0xBF58476D1CE4E5B9)
-        return (mixed >> np.uint64(64 - (self._slots.size.bit_length() - 1))).astype(np.int64)
+        return (mixed >> np.uint64(65 - size.bit_length())).astype(np.int64)
 
 
 class Vocabulary:

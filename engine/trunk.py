@@ -3,7 +3,7 @@ modulations."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
 from collections.abc import Sequence
 
 import torch
@@ -15,31 +15,51 @@ from engine.network import Network, Stage
 
 
 class Workspace:
-    """Activation memory, kept and reused: a frame of a size seen before allocates nothing."""
+    """Activation memory, kept and reused: a frame of a size seen before allocates nothing.
+
+    A tensor is a view of the smallest free piece of memory that is large enough. So the windows of previews,
+    each of another size, fit into what the exact frame took; and there are few sizes of pieces.
+    """
 
     def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
         self._device, self._dtype = device, dtype
-        self._free: dict[tuple[int, ...], list[Tensor]] = defaultdict(list)
+        self._free: list[Tensor] = []  # flat
+        self._taken: dict[int, Tensor] = {}  # by address
         self._frame_size: tuple[int, ...] = ()
 
     def begin(self, *size: int) -> None:
-        """A frame of this size follows; memory of another size is let go."""
-        if size != self._frame_size:
+        """A frame of this size follows, or part of one: nothing is taken any more, whatever went wrong
+        before. Memory of another size is let go."""
+        self._taken.clear()
+        if size and size != self._frame_size:
             self._frame_size = size
             self._free.clear()
 
     def take(self, *shape: int) -> Tensor:
         """A tensor of arbitrary contents."""
-        free = self._free[shape]
-        return free.pop() if free else torch.empty(shape, device=self._device, dtype=self._dtype)
+        wanted = math.prod(shape)
+        fitting = [piece for piece in self._free if piece.numel() >= wanted]
+        if fitting:
+            piece = min(fitting, key=Tensor.numel)
+            self._free = [other for other in self._free if other is not piece]
+        else:
+            piece = torch.empty(_in_quarters(wanted), device=self._device, dtype=self._dtype)
+        self._taken[piece.data_ptr()] = piece
+        return piece[:wanted].view(shape)
 
     def give(self, tensor: Tensor) -> None:
         """It is not needed any more."""
-        self._free[tuple(tensor.shape)].append(tensor)
+        self._free.append(self._taken.pop(tensor.data_ptr()))
 
     @property
     def nbytes(self) -> int:
-        return sum(tensor.nbytes for tensors in self._free.values() for tensor in tensors)
+        return sum(piece.nbytes for piece in (*self._free, *self._taken.values()))
+
+
+def _in_quarters(size: int) -> int:
+    """The next larger one of four sizes to each doubling."""
+    step = 1 << max(0, size.bit_length() - 3)
+    return -(-size // step) * step
 
 
 class Trunk:

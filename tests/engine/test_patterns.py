@@ -101,7 +101,7 @@ def test_an_interner_grows_and_keeps_its_numbers() -> None:
 
 
 def test_keys_that_all_collide_are_still_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Interner, "_hash", lambda self, keys: np.full(keys.shape, self._slots.size - 2))
+    monkeypatch.setattr(Interner, "_hash", lambda self, keys, size: np.full(keys.shape, size - 2))
     interner = Interner()
     keys = np.arange(700, dtype=np.int64)
     numbers = interner.numbers(np.repeat(keys, 2))
@@ -111,7 +111,7 @@ def test_keys_that_all_collide_are_still_told_apart(monkeypatch: pytest.MonkeyPa
 
 def test_nobody_can_know_the_hash() -> None:
     keys = np.arange(64, dtype=np.int64)
-    assert not np.array_equal(Interner()._hash(keys), Interner()._hash(keys))
+    assert not np.array_equal(Interner()._hash(keys, 256), Interner()._hash(keys, 256))
 
 
 # Vocabulary

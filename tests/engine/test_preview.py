@@ -158,3 +158,68 @@ def test_painting_together_in_between_costs_one_exact_frame(spade: LoadedModel, 
     picture = one.render("live")
     assert one.exact
     assert np.array_equal(picture, one.render())
+
+
+def test_windows_of_all_sizes_need_no_more_memory_than_a_frame(spade: LoadedModel, backend: Backend) -> None:
+    model = Model(spade, backend, TableCache(PLENTY))
+    painter = Painter(model, SIDE, SIDE, PLENTY)
+    painter.render("live")
+    whole, random = model.workspace.nbytes, np.random.default_rng(0)
+    for _ in range(60):
+        x, y = random.integers(0, SIDE - 60, 2)
+        width, height = random.integers(1, 60, 2)
+        painter.apply(int(x), int(y), np.full((height, width), random.integers(0, 9), np.uint8))
+        painter.render("live")
+        assert not painter.exact
+        assert model.workspace.nbytes <= 1.5 * whole
+    painter.render()
+    assert model.workspace.nbytes <= 1.5 * whole
+
+
+class Stumbles:
+    """A backend whose k-th operation fails."""
+
+    def __init__(self, backend: Backend, after: int) -> None:
+        self._backend, self._left = backend, after
+
+    def __getattr__(self, name: str) -> object:
+        operation = getattr(self._backend, name)
+        if name not in {"modulate", "convolve", "tabulate"}:
+            return operation
+
+        def stumbling(*args: object, **options: object) -> None:
+            self._left -= 1
+            if self._left == 0:
+                raise MemoryError("no more")
+            operation(*args, **options)
+
+        return stumbling
+
+
+@pytest.mark.parametrize("quality", ["exact", "live"])
+@pytest.mark.parametrize("after", [1, 2, 5, 9, 14, 20, 30, 45])
+def test_a_frame_that_fails_leaves_nothing_half_done(
+    spade: LoadedModel, backend: Backend, quality: str, after: int
+) -> None:
+    stumbling = Stumbles(backend, 10**9)
+    model = Model(spade, stumbling, TableCache(PLENTY))  # type: ignore[arg-type]
+    painter = Painter(model, 64, 64, PLENTY)
+    painter.set_map(published.random_labels(64, 64).numpy())
+    painter.render("live")
+    dab(painter, 20, 20, 3, side=5)
+    stumbling._left = after
+    failed = False
+    try:
+        painter.render(quality)  # type: ignore[arg-type]
+    except MemoryError:
+        failed = True
+    assert failed or after > 14
+    stumbling._left = 10**9
+    dab(painter, 40, 40, 4, side=5)
+    painter.render("live")
+    fresh = Painter(Model(spade, backend, TableCache(PLENTY)), 64, 64)
+    fresh.set_map(painter.labels)
+    expected = fresh.render()
+    if painter.exact:
+        assert np.array_equal(painter.render(), expected)
+    assert np.array_equal(painter.render(), expected)
