@@ -18,7 +18,7 @@ def backend_for(compute: Compute) -> tuple[Backend, str]:
     if compute.device.type == "cuda":
         passes, reason = passes_for(compute.device, compute.dtype)
         return CudaBackend(compute.device, compute.dtype, passes), reason
-    fine, reason = native.supported(compute.dtype)
+    fine, note = native.supported(compute.dtype)
     if fine:
-        return native.NativeBackend(compute.dtype), ""
-    return TorchBackend(compute.device, compute.dtype), f"plain torch paints, which is slower: {reason}"
+        return native.NativeBackend(compute.dtype), note
+    return TorchBackend(compute.device, compute.dtype), f"plain torch paints, which is slower: {note}"

@@ -15,6 +15,7 @@ from engine.errors import EngineError
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_CPU_INFO = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,20 @@ def upload(numbers: NDArray[np.int32], device: torch.device) -> Tensor:
 
 
 def cpu_flags() -> frozenset[str]:
-    """The processor's feature flags as Linux lists them; empty where it does not say."""
+    """The processor's features as Linux lists them, on x86 ("flags") or ARM; empty where it does not say."""
+    return frozenset(next(iter(_cpu_info("flags", "Features")), "").split())
+
+
+def cpu_parts() -> frozenset[str]:
+    """ARM's numbers for the design of its cores, which may differ; empty elsewhere."""
+    return frozenset(_cpu_info("CPU part"))
+
+
+def _cpu_info(*names: str) -> list[str]:
+    """What Linux says under these names, core by core."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = _CPU_INFO.read_text().splitlines()
     except OSError:
-        return frozenset()
-    flags = next((line.partition(":")[2] for line in lines if line.startswith("flags")), "")
-    return frozenset(flags.split())
+        return []
+    entries = (line.partition(":") for line in lines)
+    return [value.strip() for name, _, value in entries if name.strip() in names]

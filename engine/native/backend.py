@@ -55,17 +55,20 @@ class _Modulation(ctypes.Structure):
 
 
 def supported(dtype: torch.dtype) -> tuple[bool, str]:
-    """Whether the kernels serve this type well here, and if not, why. The first call may compile."""
-    library, reason = load()
+    """Whether the kernels serve this type well here, and if not, why; if so, what slows them or "".
+
+    The first call may compile.
+    """
+    library, note = load()
     if library is None:
-        return False, reason
+        return False, note
     if dtype not in _DTYPES:
         return False, f"no kernels for {dtype}"
     if dtype == torch.bfloat16 and not library.scenebrush_multiplies_half():
         return False, "this processor, or its compiler, has no AVX512-BF16"
     if dtype == torch.bfloat16 and "amx_bf16" in cpu_flags():
         return False, "torch is faster with this processor's AMX"
-    return True, ""
+    return True, note
 
 
 class NativeBackend:

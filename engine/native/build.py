@@ -1,7 +1,8 @@
 """Compiles kernels.cpp for this very processor, once, and loads it.
 
 The library is kept in the user's cache folder under a name that says what it was built from, by what and for
-which processor; whatever changes makes another file. A file that others could have written is never loaded.
+which processor; whatever changes makes another file. A file that others could have written, or that is not
+whole, is never loaded.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
+import importlib
 import os
 import platform
 import shutil
@@ -18,15 +20,14 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-import torch
-
-from engine.device import cpu_flags
+from engine.device import cpu_flags, cpu_parts
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
 # No -ffast-math: NaN stays NaN, and sums keep their order.
 FLAGS = ("-std=c++20", "-O3", "-march=native", "-ffp-contract=fast", "-fPIC", "-shared")
 MACHINES = {"x86_64", "AMD64", "aarch64", "arm64"}
 COMPILE_SECONDS = 120
+ONE_THREAD = "one thread paints, which is slower: this torch has no OpenMP runtime with GOMP_parallel"
 
 
 class Unavailable(Exception):
@@ -35,14 +36,17 @@ class Unavailable(Exception):
 
 @cache
 def load() -> tuple[ctypes.CDLL | None, str]:
-    """The compiled kernels and "", or None and the reason why there are none. The first call may compile."""
+    """The compiled kernels, and what slows them or ""; or None, and the reason why there are none.
+
+    The first call may compile.
+    """
     try:
-        return _loaded(), ""
+        return _loaded()
     except Unavailable as error:
         return None, str(error)
 
 
-def _loaded() -> ctypes.CDLL:
+def _loaded() -> tuple[ctypes.CDLL, str]:
     if not sys.platform.startswith("linux") or platform.machine() not in MACHINES:
         raise Unavailable(f"no kernels for {sys.platform} on {platform.machine()}")
     compiler = find_compiler()
@@ -50,8 +54,9 @@ def _loaded() -> ctypes.CDLL:
         library = ctypes.CDLL(str(built(compiler)))
     except (OSError, subprocess.SubprocessError) as error:
         raise Unavailable(f"{compiler} did not build the kernels: {_said(error)}") from error
-    library.scenebrush_use_openmp(_openmp())
-    return library
+    openmp = _openmp()
+    library.scenebrush_use_openmp(openmp)
+    return library, "" if openmp else ONE_THREAD
 
 
 def _said(error: Exception) -> str:
@@ -71,10 +76,10 @@ def find_compiler() -> str:
 
 
 def built(compiler: str) -> Path:
-    """The library's file, compiled unless it is there already."""
+    """The library's file, compiled unless it is there already and whole."""
     folder = cache_folder()
     file = folder / f"kernels-{_fingerprint(compiler)}.so"
-    if not (file.is_file() and _is_ours(file)):
+    if not (file.is_file() and _is_ours(file) and _is_whole(file)):
         _compile(compiler, file)
     return file
 
@@ -88,6 +93,7 @@ def _compile(compiler: str, file: Path) -> None:
         subprocess.run(  # noqa: S603 - our own source and flags, and the user's compiler
             command, check=True, capture_output=True, text=True, timeout=COMPILE_SECONDS
         )
+        _seal(Path(name))
         Path(name).chmod(0o700)
         Path(name).replace(file)
     finally:
@@ -117,28 +123,42 @@ def _is_ours(path: Path) -> bool:
     return status.st_uid == os.getuid() and not status.st_mode & 0o022 and not path.is_symlink()
 
 
+def _seal(file: Path) -> None:
+    """Append the digest of what a file holds; nobody reads a library beyond its end."""
+    content = file.read_bytes()
+    file.write_bytes(content + hashlib.sha256(content).digest())
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a file holds what was sealed. A full disk or a power cut may leave less, which can crash the
+    process that loads it."""
+    content = file.read_bytes()
+    size = hashlib.sha256().digest_size
+    return hashlib.sha256(content[:-size]).digest() == content[-size:]
+
+
 def _fingerprint(compiler: str) -> str:
     version = subprocess.run(  # noqa: S603 - the user's compiler
         [compiler, "--version"], check=True, capture_output=True, text=True, timeout=COMPILE_SECONDS
     ).stdout
-    parts = [SOURCE.read_text(), compiler, version, *FLAGS, platform.machine(), *sorted(cpu_flags())]
+    processor = [platform.machine(), *sorted(cpu_flags()), *sorted(cpu_parts())]
+    parts = [SOURCE.read_text(), compiler, version, *FLAGS, *processor]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 
 def _openmp() -> ctypes.c_void_p | None:
-    """The entry point of torch's own OpenMP runtime, or None: then one thread works.
+    """GOMP_parallel of the OpenMP runtime that torch uses, be it libgomp, libomp or libiomp5: all have it.
 
-    A second runtime would bring threads of its own, which spin while torch's work, and the other way round.
+    None where there is none: then one thread works. A second runtime would bring threads of its own, which
+    spin while torch's work, and the other way round.
     """
-    for library in (*_mapped_openmp(), "libgomp.so.1"):
+    for library in _where_torch_looks():
         with contextlib.suppress(OSError, AttributeError):
             return ctypes.cast(ctypes.CDLL(library).GOMP_parallel, ctypes.c_void_p)
     return None
 
 
-def _mapped_openmp() -> list[str]:
-    """OpenMP runtimes in this process; torch's build of libgomp has a name of its own."""
-    torch.get_num_threads()  # torch is imported, hence its libraries are mapped
-    lines = Path("/proc/self/maps").read_text().splitlines()
-    files = {line.split(maxsplit=5)[5] for line in lines if line.count(" ") and "gomp" in line}
-    return sorted(files)
+def _where_torch_looks() -> list[str | None]:
+    """Where the linker finds torch's functions: first in what is global in this process, for instance
+    preloaded, and then in all the libraries that torch was linked to."""
+    return [None, importlib.import_module("torch._C").__file__]

@@ -19,6 +19,8 @@ from torch import Tensor
 from torch.nn.functional import conv2d, leaky_relu
 
 from engine.backend import Modulation, Packed
+from engine.backends import backend_for
+from engine.device import Compute
 from engine.native import NativeBackend, build, supported
 
 DTYPES = [torch.float32, torch.bfloat16]
@@ -333,6 +335,22 @@ def test_a_file_that_others_may_write_to_is_built_anew(home: Path) -> None:
     assert ctypes.CDLL(str(file)).scenebrush_lanes() in {4, 8, 16}
 
 
+def test_a_damaged_file_is_built_anew(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading the larger part of one would end this process with a bus error."""
+    compiler = build.find_compiler()
+    file = build.built(compiler)
+    whole = file.read_bytes()
+    monkeypatch.setattr(build, "_compile", lambda _, file: file.write_bytes(whole))
+    for damaged in (b"", b"not a library", whole[: len(whole) // 2], whole[:-1], bytes(len(whole))):
+        file.write_bytes(damaged)
+        assert build.built(compiler) == file
+        assert file.read_bytes() == whole
+    library, reason = build.load.__wrapped__()
+    assert library is not None, reason
+    assert library.scenebrush_lanes() in {4, 8, 16}
+    assert [each.name for each in home.iterdir()] == [file.name]
+
+
 @pytest.mark.parametrize("spoilt", ["open", "linked", "a file"])
 def test_a_folder_that_is_not_ours_alone_is_not_used(home: Path, tmp_path: Path, spoilt: str) -> None:
     if spoilt == "open":
@@ -366,6 +384,41 @@ def test_a_compiler_that_fails_is_a_reason(monkeypatch: pytest.MonkeyPatch, tmp_
     library, reason = build.load.__wrapped__()
     assert library is None
     assert "no such processor" in reason
+
+
+@pytest.mark.usefixtures("home")
+def test_without_torch_s_threads_one_works_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    x, weight = torch.randn(1, 40, 40, 64), torch.randn(64, 64, 3, 3)
+    threaded = BACKENDS[torch.float32]
+    expected = convolved(threaded, x, threaded.pack(weight, None), 64)
+    monkeypatch.setattr(build, "_where_torch_looks", lambda: ["no such library", "libm.so.6"])
+    found = build.load.__wrapped__()
+    monkeypatch.setattr("engine.native.backend.load", lambda: found)
+    backend, note = backend_for(Compute(torch.device("cpu"), "fp32"))
+    assert isinstance(backend, NativeBackend)
+    assert "one thread paints" in note
+    with threads(2):
+        result = convolved(backend, x, backend.pack(weight, None), 64)
+    close(result, expected.double(), torch.float32)
+
+
+@pytest.mark.parametrize("name", ["libiomp5.so", "libomp.so"])
+def test_the_runtime_that_torch_was_linked_to_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    compiler, runtime, linked = build.find_compiler(), tmp_path / name, tmp_path / "torch.so"
+    (tmp_path / "runtime.cpp").write_text('extern "C" void GOMP_parallel() {}')
+    (tmp_path / "torch.cpp").write_text("int torch;")
+    for source, *options in (
+        ("runtime.cpp", f"-Wl,-soname,{name}", "-o", runtime),
+        ("torch.cpp", "-Wl,--no-as-needed", runtime, f"-Wl,-rpath,{tmp_path}", "-o", linked),
+    ):
+        subprocess.run([compiler, "-shared", "-fPIC", tmp_path / source, *options], check=True)
+    monkeypatch.setattr(build, "_where_torch_looks", lambda: [str(linked)])
+    found = build._openmp()
+    assert found is not None
+    assert found.value == ctypes.cast(ctypes.CDLL(str(runtime)).GOMP_parallel, ctypes.c_void_p).value
 
 
 def test_one_openmp_runtime() -> None:
