@@ -3,8 +3,8 @@
 A graph reads and writes fixed memory. So a frame of a kind seen before – one batch, one size – owns buffers
 for all that changes from picture to picture (start, pattern numbers, styles, noise), and its activations. The
 tables are too large for that and grow as somebody paints: a graph is good for the tables that it was recorded
-with. Where they lie for the first time the trunk runs without one, and it is recorded when they lie there
-again.
+with, in the same places and as long. Where they lie for the first time the trunk runs without one, and it is
+recorded when they lie there again.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _MOST_FRAMES = 4  # kinds of frames kept
 _MOST_RECORDINGS = 8  # of one kind: places where tables have been
 _MOST_BYTES = 1 << 30  # of memory they keep, beyond one
 _MOST_PIXELS = 1 << 20  # of a batch; larger ones are bound by their arithmetic, not by launches
+_Tables = tuple[tuple[int, int], ...]  # where each lies, and how many rows it has
 _Recording = tuple[Callable[[], object], Tensor]
 _LOG = logging.getLogger(__name__)
 
@@ -172,9 +173,9 @@ class _Frame:
             {norm: post.buffer for norm, post in self._posts.items()}, [one.buffer for one in self._noises]
         )
         self._levels: list[TableLevel] = []
-        self._tables: tuple[int, ...] = ()  # where they are
-        # By where the tables were; None where they have been once, and nothing is recorded yet.
-        self._recordings: OrderedDict[tuple[int, ...], _Recording | None] = OrderedDict()
+        self._tables: _Tables = ()
+        # None where the tables have been once, and nothing is recorded yet.
+        self._recordings: OrderedDict[_Tables, _Recording | None] = OrderedDict()
 
     @property
     def nbytes(self) -> int:
@@ -194,9 +195,8 @@ class _Frame:
         self._levels = [
             replace(level, index=mine.buffer) for mine, level in zip(self._indices, levels, strict=True)
         ]
-        self._tables = tuple(
-            level.tables.table(norm).data_ptr() for level in levels for norm in level.tables.norms
-        )
+        tables = (level.tables.table(norm) for level in levels for norm in level.tables.norms)
+        self._tables = tuple((table.data_ptr(), table.shape[0]) for table in tables)
 
     @property
     def wants_recording(self) -> bool:

@@ -114,6 +114,27 @@ def test_a_frame_is_recorded_when_it_comes_again_and_anew_when_tables_have_moved
     assert (tape.recorded, tape.replayed) == (2, 4)
 
 
+def test_a_longer_table_in_the_same_place_is_another() -> None:
+    """What was recorded reads the rows that there were: torch's gathering refuses others."""
+    tape = Tape()
+    model = recording(family("built-in"), tape)
+    painter = painter_of(model, labels_for(model))
+    expected = painter.render()
+    roomy: list[tuple[Any, int, Tensor]] = []
+    for tables in model._cache._all():
+        for i, rows in enumerate(tables._rows):
+            room = torch.cat([rows, rows])
+            roomy.append((tables, i, room))
+            tables._rows[i] = room[: rows.shape[0]]
+    painter.render()
+    painter.render()
+    assert (tape.recorded, tape.replayed) == (1, 1)
+    for tables, i, room in roomy:
+        tables._rows[i] = room
+    assert np.array_equal(painter.render(), expected)
+    assert (tape.recorded, tape.replayed) == (1, 1), "painted without a recording"
+
+
 def test_only_a_few_recordings_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A style of one's own has tables of its own where labels and style are read together."""
     monkeypatch.setattr(graphs, "_MOST_RECORDINGS", 2)
