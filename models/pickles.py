@@ -23,12 +23,8 @@ _ALLOWED = frozenset(
     | {f"torch._utils.{name}" for name in ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter")}
     | {f"torch.{name}Storage" for name in _STORAGES.split()}
 )
-_REFUSED = {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"}
-_REFUSED |= {
-    "POP",
-    "POP_MARK",
-    "DUP",
-}  # no pickler needs them, and without them what is stored is what came last
+_MAKING = {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"}
+_REFUSED = _MAKING | {"POP", "POP_MARK", "DUP"}  # without these, what is stored is what came last
 _STORING = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}
 _FETCHING = {"GET", "BINGET", "LONG_BINGET"}
 _CONTAINERS = {"DICT", "LIST", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_DICT", "EMPTY_LIST", "EMPTY_SET"}

@@ -26,8 +26,8 @@ _SPECTRAL = ("_orig", "_u", "_v")
 def read_state(path: Path) -> State:
     """A state dict: tensors by name, on the CPU, as the file has them, without a `module.` prefix.
 
-    Reads .safetensors, and torch's files of both formats: `weights_only=True`, and only after their pickles were
-    looked through (pickles.py).
+    Reads .safetensors, and torch's files of both formats; their pickles are looked through first
+    (pickles.py), then read with `weights_only=True`.
 
     Raises:
         CheckpointError: no such file, cut short, with code, or anything but named, dense tensors; or tensors
