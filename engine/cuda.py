@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.backend import LEAK, Modulation, Packed
-from engine.torch_backend import TorchBackend, nearest_doubled
+from engine.torch_backend import TorchBackend, finish
 
 _ROWS = 1024  # rows of one matrix product: always as many, so that a row's sum is always formed the same way
 _ALIGNMENT = 256  # bytes; the most that cuBLAS and cuDNN look at when they choose a kernel
@@ -51,10 +51,7 @@ class PlainPasses:
     def finish(
         self, y: Tensor, bias: Tensor | None, add: Tensor | None, *, doubled: bool, out: Tensor
     ) -> None:
-        total = y.float() if bias is None else y.float() + bias
-        if add is not None:
-            total = total + (nearest_doubled(add, y.shape[0], y.shape[1]) if doubled else add)
-        out.copy_(total)
+        finish(y, bias, add, doubled=doubled, out=out)
 
 
 def passes_for(device: torch.device, dtype: torch.dtype) -> tuple[Passes, str]:

@@ -1,6 +1,9 @@
-"""The three operations in plain torch: for CUDA, and for CPUs without the native kernels."""
+"""The operations in plain torch: for CPUs without the native kernels. CUDA borrows the element-wise ones."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -10,11 +13,15 @@ from engine.backend import LEAK, Modulation, Packed
 
 _ROWS = 256  # rows of one matrix product: always as many, so that a row's sum is always formed the same way
 _COLUMNS = 32  # and at least as many outputs: the products of narrower ones depend on a row's place
-_PIXELS = 1 << 14  # pixels modulated at a time on a CPU, so that what lies between stays in its caches
+_VALUES = 1 << 18  # of a picture worked on at a time on a CPU, so that what lies between stays in its caches
 
 
 class TorchBackend:
-    """Eager torch on one device, in one type."""
+    """Eager torch, in one type.
+
+    Sums of half-precision products are float32, but torch rounds a convolution's once before the bias and
+    `add` can be added. The picture itself, stored as float32, is never rounded.
+    """
 
     def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
         self.device, self.dtype = device, dtype
@@ -26,24 +33,20 @@ class TorchBackend:
     def pack(self, weight: Tensor, bias: Tensor | None, *, careful: bool = False) -> Packed:
         del careful  # these are direct convolutions
         fout, fin, kernel = weight.shape[:3]
-        bias = torch.zeros(fout) if bias is None else bias
         data = (
             weight.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last),
-            bias.to(self.device, self.dtype),
+            None if bias is None else bias.to(self.device, torch.float32),
         )
         return Packed(fin, fout, kernel, data)
 
     def modulate(
         self, x: Tensor, modulation: Modulation, *, doubled: bool, activate: bool, out: Tensor
     ) -> None:
-        batch, height, width = out.shape[:3]
-        rows = height if self.device.type != "cpu" else max(2, _PIXELS // width & ~1)
-        for image in range(batch):
-            for top in range(0, height, rows):
-                bottom = min(height, top + rows)
-                part = x[image, top // 2 : (bottom + 1) // 2] if doubled else x[image, top:bottom]
-                value = _modulated(part, modulation, image, slice(top, bottom), doubled=doubled)
-                out[image, top:bottom] = F.leaky_relu(value, LEAK) if activate else value
+        for image in range(out.shape[0]):
+            for rows in _strips(out[image]):
+                part = x[image, _halved(rows) if doubled else rows]
+                value = _modulated(part, modulation, image, rows, doubled=doubled)
+                out[image, rows] = F.leaky_relu(value, LEAK) if activate else value
 
     def convolve(
         self,
@@ -55,16 +58,16 @@ class TorchBackend:
         add_doubled: bool = False,
         leak: bool = False,
     ) -> None:
-        weight, bias = weights.data
-        # One image at a time on a CPU: a library that splits work by batch could round differently.
-        alone = [slice(i, i + 1) for i in range(x.shape[0])]
-        for one in alone if self.device.type == "cpu" else [slice(None)]:
-            part = x[one].permute(0, 3, 1, 2)
+        weight, bias = cast("tuple[Tensor, Tensor | None]", weights.data)
+        weight = weight.to(out.dtype)
+        # Where nothing is rounded on the way, the convolution adds the bias for nothing.
+        inside, rest = (bias, None) if out.dtype == torch.float32 else (None, bias)
+        for image in range(x.shape[0]):  # alone: a library that splits work by batch could round differently
+            part = x[image : image + 1].to(out.dtype).permute(0, 3, 1, 2)
             part = F.leaky_relu(part, LEAK) if leak else part
-            y = F.conv2d(part, weight, bias, padding=weights.kernel // 2).permute(0, 2, 3, 1)
-            if add is not None:
-                y = y + (nearest_doubled(add[one], y.shape[1], y.shape[2]) if add_doubled else add[one])
-            out[one] = y
+            y = F.conv2d(part, weight, inside, padding=weights.kernel // 2)
+            other = None if add is None else add[image]
+            finish(y[0].permute(1, 2, 0), rest, other, doubled=add_doubled, out=out[image])
 
     def pack_places(self, weight: Tensor, bias: Tensor) -> Packed:
         fout, fin, kernel = weight.shape[:3]
@@ -83,6 +86,29 @@ class TorchBackend:
             short = _ROWS - rows.shape[0]
             whole = F.pad(rows, (0, 0, 0, short)) if short else rows
             out[first : first + _ROWS] = F.linear(whole, weight, bias)[: rows.shape[0], : weights.fout]
+
+
+def finish(y: Tensor, bias: Tensor | None, add: Tensor | None, *, doubled: bool, out: Tensor) -> None:
+    """out = y + bias + add, rounded once: y and out (h, w, C), bias float32 (C,), add as large or half as
+    large (`doubled`). `out` may be `add` unless doubled."""
+    for rows in _strips(out):
+        total = y[rows].float() if bias is None else y[rows] + bias
+        if add is not None:
+            other = add[_halved(rows) if doubled else rows]
+            total = total + (nearest_doubled(other, *total.shape[:2]) if doubled else other)
+        out[rows] = total
+
+
+def _strips(picture: Tensor) -> Iterator[slice]:
+    """The rows of a picture (h, w, C), an even number at a time; all at once on a GPU."""
+    height, width, channels = picture.shape
+    rows = max(2, _VALUES // (width * channels) & ~1) if picture.device.type == "cpu" else height
+    return (slice(top, min(height, top + rows)) for top in range(0, height, rows))
+
+
+def _halved(rows: slice) -> slice:
+    """The rows that become these when they are doubled."""
+    return slice(rows.start // 2, (rows.stop + 1) // 2)
 
 
 def nearest_doubled(x: Tensor, height: int, width: int) -> Tensor:

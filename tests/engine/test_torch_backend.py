@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import conv2d, leaky_relu
 
+from engine import torch_backend
 from engine.backend import Modulation
 from engine.torch_backend import TorchBackend
 
@@ -154,13 +155,48 @@ def test_modulation(
 
 
 @either
-@pytest.mark.parametrize("side", [(16, 2048), (1, 40_000), (300, 100)])
-def test_pieces_of_large_pictures_meet(dtype: torch.dtype, side: tuple[int, int]) -> None:
+@pytest.mark.parametrize("side", [(16, 204), (1, 400), (30, 10), (31, 12)])
+def test_pieces_of_large_pictures_meet(
+    dtype: torch.dtype, side: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_backend, "_VALUES", 80)
+    backend, (height, width) = BACKENDS[dtype], side
     x = torch.randn(1, *side, 2).to(dtype)
     m = random_modulation((1, *side), 2, dtype, style=True, noises=1, per_image=True)
     out = torch.full_like(x, torch.nan)
-    BACKENDS[dtype].modulate(x, m, doubled=False, activate=True, out=out)
+    backend.modulate(x, m, doubled=False, activate=True, out=out)
     close(out, plainly_modulated(x, m, True), dtype)
+    small = x[:, : (height + 1) // 2, : (width + 1) // 2].contiguous()
+    backend.modulate(small, m, doubled=True, activate=True, out=out)
+    close(out, plainly_modulated(doubled(small)[:, :height, :width], m, True), dtype)
+    packed = backend.pack(torch.ones(2, 2, 1, 1), torch.randn(2))
+    apart, together = torch.full_like(x, torch.nan), torch.full_like(x, torch.nan)
+    backend.convolve(x, packed, out=apart, add=small, add_doubled=True)
+    monkeypatch.undo()
+    backend.convolve(x, packed, out=together, add=small, add_doubled=True)
+    assert torch.equal(apart, together)
+
+
+def test_a_picture_is_not_rounded_to_half() -> None:
+    """The last convolution: float32 sums of half-precision factors, and a bias that is not rounded either."""
+    torch.manual_seed(0)
+    x, weight = torch.randn(1, 9, 8, 24).bfloat16(), (torch.randn(3, 24, 3, 3) / 15).bfloat16().float()
+    bias, out = torch.randn(3), torch.empty(1, 9, 8, 3)
+    backend = BACKENDS[torch.bfloat16]
+    backend.convolve(x, backend.pack(weight, bias), out=out, leak=True)
+    planes = leaky_relu(x.float(), 0.2).permute(0, 3, 1, 2).double()
+    expected = conv2d(planes, weight.double(), bias.double(), padding=1).permute(0, 2, 3, 1)
+    close(out, expected, torch.float32)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_bias_and_addend_are_rounded_together(half: bool) -> None:
+    torch.manual_seed(0)
+    backend, bias, size = BACKENDS[torch.bfloat16], torch.randn(40), (3, 2) if half else (6, 4)
+    x, add = torch.zeros(1, 6, 4, 8).bfloat16(), torch.randn(1, *size, 40).bfloat16()
+    out = torch.empty(1, 6, 4, 40).bfloat16()
+    backend.convolve(x, backend.pack(torch.zeros(40, 8, 3, 3), bias), out=out, add=add, add_doubled=half)
+    assert torch.equal(out, ((doubled(add) if half else add).float() + bias).bfloat16())
 
 
 @either
