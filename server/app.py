@@ -22,7 +22,7 @@ from server.rendering import Rendered, RenderRequest
 from server.resources import find_page
 from server.routes import docs, generate, health, live, models, studio
 from server.scheduler import Turn
-from server.services import Services, batch_size, on_cpu
+from server.services import Services, batch_size
 from server.settings import Settings, refuse_several_workers
 from server.version import scenebrush_version
 from server.worker import DeviceWorker
@@ -67,7 +67,6 @@ def _services(settings: Settings, library: Library) -> Services:
         uploads=settings.max_uploads,
         max_painters=settings.max_painters,
         batch=batch_size(settings, library),
-        batch_requests=on_cpu(library),
         observe=observe,
     )
     metrics.watch("scenebrush_queued", "Requests waiting for the device.", lambda: worker.scheduler.queued)

@@ -14,15 +14,16 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from models.spec import MAX_STYLE_DIM
 from server.errors import Problem
 from server.schemas import GenerateJson, GenerateRequest
 
 _FILES: Final = ("mask", "instances")
 _MAX_FIELDS: Final = 16
-_MAX_FIELD_BYTES: Final = 64 * 1024
+_MAX_FIELD_BYTES: Final = 128 * 1024  # the longest style code in decimal digits
 _MAX_NAME: Final = 64
-_MAX_SEPARATORS: Final = 4096
-"""Most commas, brackets and braces of a JSON body: base64 has none, and a style code has few."""
+_MAX_SEPARATORS: Final = 2 * MAX_STYLE_DIM
+"""Most commas, brackets and braces of a JSON body: base64 has none, and a style code one for each number."""
 _PIECE: Final = 64 * 1024
 _JSON: Final[TypeAdapter[Any]] = TypeAdapter(Any)
 

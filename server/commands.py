@@ -69,7 +69,7 @@ def render(settings: Settings, mask: Path, output: Path, given: dict[str, object
         library = open_library(settings)
     spec = library.spec(fields.model)
     labels = decode_map(data, spec.labels, settings.max_map_pixels)
-    request = render_request(spec.id, fields, labels, Limits(settings.max_side, settings.max_pixels))
+    request = render_request(spec, fields, labels, Limits(settings.max_side, settings.max_pixels))
     with _busy("Painting"):
         rendered = Renderer(library).render(request)
     quality = fields.quality if fields.quality is not None else settings.jpeg_quality
@@ -197,7 +197,7 @@ def _print_models(library: Library) -> None:
             f"{spec.id}{mark}",
             spec.name,
             labels,
-            str(spec.native_size),
+            "×".join(map(str, spec.native)),
             f"{library.parameters(spec.id):,}",
             spec.licence,
         )
@@ -216,10 +216,7 @@ def _print_spec(spec: ModelSpec, parameters: int, file: Path) -> None:
         ("name", spec.name),
         ("architecture", spec.architecture),
         ("parameters", f"{parameters:,}"),
-        (
-            "trained at",
-            f"{spec.native_size} pixels; sides in steps of {spec.stride}",
-        ),
+        ("trained at", _sizes(spec)),
         ("style code", f"{spec.style_dim} numbers" if spec.style_dim else "none"),
         ("licence", spec.licence),
         ("label set", f"{spec.labels.name}, {len(spec.labels.labels)} labels, {spec.labels.hash}"),
@@ -236,6 +233,12 @@ def _print_spec(spec: ModelSpec, parameters: int, file: Path) -> None:
     console.print(facts)
     console.print(labels)
     console.print(json.dumps(dict(spec.provenance), indent=2, ensure_ascii=False, default=str), markup=False)
+
+
+def _sizes(spec: ModelSpec) -> str:
+    width, height = spec.native
+    most = "; no larger" if spec.largest else ""
+    return f"{width}×{height} pixels{most}; sides in steps of {spec.stride}"
 
 
 def in_words(error: Exception) -> tuple[str, str, str] | None:

@@ -123,6 +123,8 @@ class LivePainter:
             return
         if not isinstance(error, EngineError):
             log.error("live render failed", exc_info=error)
+        if self._services.worker.repeat(self, exact=request.quality == "exact"):
+            return
         if self.waiting >= _MOST_WAITING:
             return  # the page does not read: it has failures enough to find
         problem = problem_of(error) if isinstance(error, Exception) else internal()
@@ -162,7 +164,7 @@ class LivePainter:
 
     async def _send_problem(self, request: RenderRequest, problem: Problem) -> None:
         epoch = request.document.epoch if request.document is not None else 0
-        await self._say(error_message(epoch, problem, fatal=False))
+        await self._say(error_message(epoch, problem, revision=request.revision))
 
     async def _say(self, text: str) -> None:
         if not self._leaving:

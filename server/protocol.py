@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-SUBPROTOCOL: Final = "scenebrush.live.v1"
-MAX_STYLE_LENGTH: Final = 1024
-"""Longest style code that a message may carry; the model's own length is checked when it is known."""
+from models.spec import MAX_STYLE_DIM
 
+SUBPROTOCOL: Final = "scenebrush.live.v1"
 PictureFormat = Literal["jpeg", "webp", "png"]
 Quality = Literal["exact", "live"]
 """Exact pictures only, or previews too while the hand moves."""
@@ -57,7 +56,7 @@ class _Message(BaseModel):
 
 U32 = Annotated[int, Field(ge=0, le=U32_MAX)]
 Side = Annotated[int, Field(ge=1, le=U16_MAX)]
-StyleCode = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=MAX_STYLE_LENGTH)]
+StyleCode = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=MAX_STYLE_DIM)]
 
 
 class Open(_Message):
@@ -320,18 +319,27 @@ def resync(*, epoch: int, expected: int, got: int, reason: str) -> str:
     return _text({"type": "resync", "epoch": epoch, "expected": expected, "got": got, "reason": reason})
 
 
-def error(*, epoch: int, code: str, title: str, detail: str, next_step: str, fatal: bool) -> str:
-    return _text(
-        {
-            "type": "error",
-            "epoch": epoch,
-            "code": code,
-            "title": title,
-            "detail": detail,
-            "next": next_step,
-            "fatal": fatal,
-        }
-    )
+def error(
+    *,
+    epoch: int,
+    code: str,
+    title: str,
+    detail: str,
+    next_step: str,
+    fatal: bool,
+    revision: int | None = None,
+) -> str:
+    """`revision`: the newest one whose exact picture will not come, if that is what went wrong."""
+    message: dict[str, object] = {
+        "type": "error",
+        "epoch": epoch,
+        "code": code,
+        "title": title,
+        "detail": detail,
+        "next": next_step,
+        "fatal": fatal,
+    }
+    return _text(message if revision is None else message | {"revision": revision})
 
 
 def pong(t: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 
 from engine import MAX_SEED
+from models.spec import ModelSpec
 from server.limits import Limits
 from server.maps import Instances, Map, resize_nearest
 from server.rendering import Patch, RenderRequest
@@ -12,16 +13,16 @@ from server.schemas import GenerateRequest
 
 
 def render_request(
-    model: str, fields: GenerateRequest, labels: Map, limits: Limits, instances: Instances | None = None
+    spec: ModelSpec, fields: GenerateRequest, labels: Map, limits: Limits, instances: Instances | None = None
 ) -> RenderRequest:
     """Paint this map, at the size asked for, with the seed asked for or a random one. Raises Problem.
 
     `instances`, uint16 of the map's shape, is resized with it.
     """
     width, height = _size(fields, labels)
-    limits.check(width, height)
+    limits.check(width, height, spec.largest)
     return RenderRequest(
-        model=model,
+        model=spec.id,
         width=width,
         height=height,
         seed=fields.seed if fields.seed is not None else secrets.randbelow(MAX_SEED + 1),

@@ -68,7 +68,9 @@ class _Mailbox:
     key: Hashable | None = None
     live: bool = True
     owed: bool = False
-    """The newest frame was a preview, and no exact one has been begun since."""
+    """The newest frame was a preview, or a turn failed, and no exact one has been begun since."""
+    failed: bool = False
+    """An exact turn has failed, and nothing has changed or been painted since."""
     numbered: int = 0
     sent: int = 0
     acknowledged: int = 0
@@ -136,15 +138,27 @@ class Scheduler:
         mailbox = self._painters[painter]
         if mailbox.filled_at is None:
             mailbox.filled_at = now
-        mailbox.changed_at, mailbox.key, mailbox.live = now, key, live
+        mailbox.changed_at, mailbox.key, mailbox.live, mailbox.failed = now, key, live, False
 
     def number_frame(self, painter: str, *, exact: bool = True) -> int:
         """The next frame's number, from 1; the frame counts as unacknowledged from now on. After one that
         is not exact, an exact one is owed."""
         mailbox = self._painters[painter]
         mailbox.numbered += 1
-        mailbox.owed = not exact
+        mailbox.owed, mailbox.failed = not exact, False
         return mailbox.numbered
+
+    def failed(self, painter: str, now: float, *, exact: bool) -> bool:
+        """A turn of the painter came to nothing. Whether another follows: after a preview the exact picture,
+        when the hand has rested, and that one a second time, one more rest later."""
+        mailbox = self._painters[painter]
+        if mailbox.filled_at is not None:
+            return True
+        again = not (exact and mailbox.failed)
+        mailbox.owed, mailbox.failed = again, exact and again
+        if again and exact:
+            mailbox.changed_at = now
+        return again
 
     def sent(self, painter: str, frame: int) -> None:
         """Frame `frame` is on its way: from now on it can be acknowledged."""
@@ -161,7 +175,7 @@ class Scheduler:
     def start_over(self, painter: str) -> None:
         """The painter's document is over: nothing of it waits, and its frames need no acknowledgement."""
         mailbox = self._painters[painter]
-        mailbox.filled_at, mailbox.owed = None, False
+        mailbox.filled_at, mailbox.owed, mailbox.failed = None, False, False
         mailbox.acknowledged = mailbox.numbered
 
     # Requests

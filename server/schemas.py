@@ -9,8 +9,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from engine import MAX_SEED, MAX_STYLE
+from models.spec import MAX_STYLE_DIM
 from server.errors import PROBLEM_TYPE
-from server.protocol import MAX_STYLE_LENGTH, PictureFormat
+from server.protocol import PictureFormat
 
 StyleValue = Annotated[float, Field(ge=-MAX_STYLE, le=MAX_STYLE, allow_inf_nan=False)]
 
@@ -40,7 +41,7 @@ class GenerateRequest(BaseModel):
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | SkipJsonSchema[None] = Field(
         None, description="Seed of the noise and, without a style, of the light. Unset: random, and returned."
     )
-    style: Annotated[list[StyleValue], Field(max_length=MAX_STYLE_LENGTH)] | SkipJsonSchema[None] = Field(
+    style: Annotated[list[StyleValue], Field(max_length=MAX_STYLE_DIM)] | SkipJsonSchema[None] = Field(
         None,
         description=f"Style code: as many numbers as the model's style_dim, each within ±{MAX_STYLE:g}. "
         "Unset: drawn from the seed.",
@@ -116,7 +117,12 @@ class ModelInfo(BaseModel):
     provenance: dict[str, Any]
     parameters: int = Field(description="Numbers that the model learned.")
     stride: int = Field(description="Sides are a multiple of this inside the network; others are padded.")
-    native_size: int = Field(description="The side it was trained at, in pixels.")
+    native_width: int = Field(description="Width of the pictures it was trained on: the size to begin with.")
+    native_height: int = Field(description="Their height.")
+    largest_width: int | None = Field(
+        description="Widest picture it paints; null: max_side and max_pixels alone are the limits."
+    )
+    largest_height: int | None = Field(description="Highest picture it paints, likewise.")
     style_dim: int = Field(description="Numbers in a style code; 0 if the model takes none.")
     instance_edges: bool = Field(description="Whether it reads an instance map: the edges between things.")
     max_side: int

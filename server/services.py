@@ -87,14 +87,10 @@ def reads_instances(spec: ModelSpec) -> bool:
     return bool(spec.options.get("instance_edges", False))
 
 
-def on_cpu(library: Library) -> bool:
-    """Whether the models run on a CPU, where a picture has the same bytes alone and in company."""
-    return library.device_name.upper().startswith("CPU")
-
-
 def batch_size(settings: Settings, library: Library) -> int:
     """Most pictures to paint together: as set, else what suits the device."""
-    return settings.batch or (1 if on_cpu(library) else _GPU_BATCH)
+    on_cpu = library.device_name.upper().startswith("CPU")
+    return settings.batch or (1 if on_cpu else _GPU_BATCH)
 
 
 def services(connection: HTTPConnection) -> Services:

@@ -33,6 +33,8 @@ class Spec(Protocol):
     def stride(self) -> int: ...
     @property
     def style_dim(self) -> int: ...
+    @property
+    def largest(self) -> tuple[int, int] | None: ...
 
 
 class Models(Protocol):
@@ -248,8 +250,8 @@ class Session:
     # Checks
 
     def _checked_spec(self, message: Open) -> Spec:
-        self._limits.check(message.width, message.height)
         spec = self._models.spec(message.model)
+        self._limits.check(message.width, message.height, spec.largest)
         if message.label_set != spec.labels.hash:
             raise Problem(
                 409,
@@ -305,8 +307,8 @@ def _old_epoch(epoch: int, newest: int) -> Problem:
     )
 
 
-def error_message(epoch: int, problem: Problem, *, fatal: bool = False) -> str:
-    """A problem as the live protocol says it."""
+def error_message(epoch: int, problem: Problem, *, fatal: bool = False, revision: int | None = None) -> str:
+    """A problem as the live protocol says it; `revision`: see protocol.error."""
     return protocol.error(
         epoch=epoch,
         code=problem.code,
@@ -314,4 +316,5 @@ def error_message(epoch: int, problem: Problem, *, fatal: bool = False) -> str:
         detail=problem.detail,
         next_step=problem.next_step,
         fatal=fatal,
+        revision=revision,
     )

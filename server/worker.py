@@ -71,8 +71,6 @@ class DeviceWorker:
     Args:
         library: where painters come from.
         places, uploads, batch: see Scheduler.
-        batch_requests: whether requests are painted together too; only where that makes no difference to
-            their bytes.
         max_painters: live painters that may be there at once.
         observe: is told of every picture.
         clock: seconds.
@@ -86,12 +84,10 @@ class DeviceWorker:
         uploads: int,
         max_painters: int,
         batch: int = 1,
-        batch_requests: bool = False,
         observe: Observer | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.scheduler = Scheduler(places, uploads, batch=batch)
-        self._batch_requests = batch_requests
         self._library = library
         self._renderer = Renderer(library, clock)
         self._max_painters = max_painters
@@ -105,6 +101,7 @@ class DeviceWorker:
         self.ready = False
         self.draining = False
         self.broken = False
+        self._telling = False
 
     # Life
 
@@ -182,9 +179,7 @@ class DeviceWorker:
         finally:
             del self._requests[place.key]
 
-    def _key_of(self, request: RenderRequest) -> BatchKey | None:
-        if not self._batch_requests:
-            return None
+    def _key_of(self, request: RenderRequest) -> BatchKey:
         stride = self._library.spec(request.model).stride
         return batch_key(request.model, stride, request.width, request.height)
 
@@ -221,6 +216,10 @@ class DeviceWorker:
         that is will follow."""
         return self.scheduler.number_frame(customer.key, exact=exact)
 
+    def repeat(self, customer: Customer, *, exact: bool) -> bool:
+        """The painter's turn failed, an exact one or not: whether an exact picture will be tried after it."""
+        return self.scheduler.failed(customer.key, self._clock(), exact=exact)
+
     def sent(self, customer: Customer, frame: int) -> None:
         """The frame is on its way, so that it can be acknowledged."""
         self.scheduler.sent(customer.key, frame)
@@ -254,6 +253,8 @@ class DeviceWorker:
 
     def _pump(self) -> None:
         """Use the device if it is free and somebody waits for it."""
+        if self._telling:
+            return  # the results of one use come before the next one begins
         while self.ready and (turns := self.scheduler.next(self._clock())):
             jobs = [(turn, request) for turn in turns if (request := self._request_of(turn)) is not None]
             if jobs:
@@ -288,8 +289,12 @@ class DeviceWorker:
             return
         error = done.exception()
         results: Sequence[Result] = done.result() if error is None else [error] * len(jobs)
-        for (turn, request), result in zip(jobs, results, strict=True):
-            self._tell(turn, request, result)
+        self._telling = True
+        try:
+            for (turn, request), result in zip(jobs, results, strict=True):
+                self._tell(turn, request, result)
+        finally:
+            self._telling = False
         self._pump()
 
     def _tell(self, turn: Turn, request: RenderRequest, result: Result) -> None:

@@ -105,7 +105,7 @@ def _request(services: Services, spec: ModelSpec, body: GenerateBody) -> RenderR
         if not reads_instances(spec):
             raise _reads_no_instances(spec)
         instances = decode_instances(body.instances, labels.shape)
-    return render_request(spec.id, body.fields, labels, services.limits, instances)
+    return render_request(spec, body.fields, labels, services.limits, instances)
 
 
 def _reads_no_instances(spec: ModelSpec) -> Problem:

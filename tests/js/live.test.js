@@ -365,6 +365,34 @@ test("a preview settles the page, and the exact picture that it is owed is watch
   assert.deepEqual(line.take(), [], "everything is shown");
 });
 
+test("a picture that the server gave up is owed no longer, until something changes", () => {
+  const place = house();
+  const epoch = place.ready();
+  const { line, clock, live, told } = place;
+  line.hear(frame({ epoch, revision: 1, number: 1, exact: false }));
+  live.shown(told.frames.at(-1));
+  line.take();
+  const no = { type: "error", code: "internal", title: "T", detail: "D", next: "N", fatal: false };
+  line.hear({ ...no, epoch: epoch - 1, revision: 1 });
+  clock.time += 5_000;
+  live.watch();
+  assert.equal(line.take()[0].type, "ping", "that was about another document");
+  line.hear({ ...no, epoch, revision: 1 });
+  assert.equal(told.refusals.length, 2);
+  for (let i = 0; i < 10; i++) {
+    clock.time += 5_000;
+    live.watch();
+  }
+  assert.deepEqual(line.take(), []);
+  assert.equal(told.phases.at(-1), "ready");
+  live.mark(RECT);
+  place.tick();
+  line.take();
+  clock.time += 5_000;
+  live.watch();
+  assert.equal(line.take()[0].type, "ping");
+});
+
 test("waits grow, have a limit, and are never in step", () => {
   const waits = [0, 1, 2, 3, 4, 5, 9, 40].map((attempt) => retryDelay(attempt, 0.5));
   for (let i = 1; i < waits.length; i++) assert.ok(waits[i] >= waits[i - 1]);

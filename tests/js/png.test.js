@@ -175,6 +175,9 @@ test("a map over the model's limits is made smaller in its own shape", () => {
   assert.equal(fitMap(map, { maxSide: 300, maxPixels: 60_000 }), map);
   const narrow = fitMap(map, { maxSide: 150, maxPixels: 60_000 });
   assert.deepEqual([narrow.width, narrow.height], [150, 100]);
+  const cut = fitMap(map, { maxSide: 300, maxPixels: 60_000, maxWidth: 512, maxHeight: 100 });
+  assert.deepEqual([cut.width, cut.height], [150, 100]);
+  assert.equal(fitMap(map, { maxSide: 300, maxPixels: 60_000, maxWidth: null, maxHeight: null }), map);
   const small = fitMap(map, { maxSide: 300, maxPixels: 15_000 });
   assert.deepEqual([small.width, small.height], [150, 100]);
   assert.ok(small.data.every((id) => id === 4));

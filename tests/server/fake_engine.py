@@ -115,14 +115,15 @@ class FakePainter:
 @dataclass
 class FakeLibrary:
     """`gate` pauses rendering, `exact_gate` that of exact pictures; `seconds` slows it, `failure` is raised
-    by the next render, and every render of a map that holds `poison` fails. With `previews`, live pictures
-    but a painter's first are previews."""
+    by the next `failing` renders, and every render of a map that holds `poison` fails. With `previews`, live
+    pictures but a painter's first are previews."""
 
     seconds: float = 0.0
     previews: bool = False
     poison: int | None = None
     cached_bytes: int = 4096
     failure: Exception | None = None
+    failing: int = 1
     warm_up_failure: Exception | None = None
     rendered: int = 0
     gate: threading.Event = field(default_factory=threading.Event)
@@ -174,7 +175,9 @@ class FakeLibrary:
             self.exact_gate.wait(10)
         time.sleep(self.seconds)
         if self.failure is not None:
-            failure, self.failure = self.failure, None
+            failure, self.failing = self.failure, self.failing - 1
+            if not self.failing:
+                self.failure, self.failing = None, 1
             raise failure
 
     def warm_up(self) -> None:

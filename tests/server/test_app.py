@@ -326,7 +326,7 @@ def test_models(client: Client) -> None:
             assert [model["default"] for model in listed] == [True, False, False]
             one = (await http.get("/models/fake")).json()
             assert one == listed[0]
-            assert (one["licence"], one["stride"], one["native_size"], one["style_dim"]) == (
+            assert (one["licence"], one["stride"], one["native_width"], one["style_dim"]) == (
                 "Apache-2.0",
                 8,
                 64,
@@ -346,6 +346,7 @@ def test_models(client: Client) -> None:
             assert all(label["concepts"] for label in cityscapes.values())
             assert [model["instance_edges"] for model in listed] == [False, False, True]
             assert listed[2]["style_dim"] == 0
+            assert (one["largest_width"], one["largest_height"]) == (None, None)
 
     run(main())
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from models.spec import MAX_STYLE_DIM
 from server.errors import from_validation
 from tests.server.conftest import Client, image_file, palette_png, run
 from tests.server.fake_engine import FakeLibrary
@@ -446,6 +447,22 @@ def test_a_model_without_style(client: Client) -> None:
             assert answer.json()["style"] == []
             wrong = await http.post("/generate", files=files, data={**FIELDS, "style": "[1]"})
             problem(wrong, 422, "not-paintable")
+
+    run(main())
+
+
+def test_a_style_as_long_as_a_model_may_have_reaches_the_model(client: Client, scene: np.ndarray) -> None:
+    style = [-1.234567890123456e-05] * MAX_STYLE_DIM
+    mask = palette_png(scene)
+
+    async def main() -> None:
+        async with client() as http:
+            form = await http.post("/generate", files={"mask": mask}, data={"style": json.dumps(style)})
+            body = {"mask": base64.b64encode(mask).decode(), "style": style}
+            for answer in (form, await http.post("/generate", json=body)):
+                assert f"{MAX_STYLE_DIM} values" in problem(answer, 422, "not-paintable")["detail"]
+            too_long = await http.post("/generate", json=body | {"style": [*style, 0.0]})
+            problem(too_long, 422, "invalid-value")
 
     run(main())
 

@@ -364,15 +364,45 @@ def test_an_unknown_label_is_an_error_that_can_be_mended(painter: Page) -> None:
 
 
 def test_a_failure_at_the_device_is_said_and_survived(painter: Page, library: FakeLibrary) -> None:
-    library.failure = RuntimeError("secret")
+    library.failure, library.failing = RuntimeError("secret"), 3
     painter.patch(value=3, x=0)
-    message = painter.hear("error")
+    message = painter.hear("error")  # the live picture, the exact one, and once more
     assert (message["code"], message["fatal"]) == ("internal", False)
+    assert (message["epoch"], message["revision"]) == (painter.epoch, painter.revision)
+    assert library.failure is None
     assert "secret" not in json.dumps(message)
     library.calls.clear()
     painter.patch(value=3, x=8)
     assert painter.frame().revision == 3
     assert library.calls == [("set_map", (SIZE, SIZE))]  # begun anew, with both patches
+
+
+def test_a_picture_that_failed_once_comes_all_the_same(painter: Page, library: FakeLibrary) -> None:
+    for failing in (1, 2):
+        library.failure, library.failing = RuntimeError("once"), failing
+        painter.patch(value=2 + failing)
+        frame = painter.frame()
+        assert (frame.exact, frame.revision) == (True, painter.revision)
+
+
+def test_an_exact_picture_that_fails_twice_is_told_of_with_its_revision(library: FakeLibrary) -> None:
+    library.previews = True
+    with served(library) as server, page(server) as one:
+        one.open()
+        one.whole()
+        while not one.frame().exact:
+            pass
+        library.exact_gate.clear()
+        one.patch(value=3)
+        assert not one.frame().exact
+        library.failure, library.failing = RuntimeError("no"), 2
+        library.exact_gate.set()
+        message = one.hear("error")
+        assert (message["code"], message["revision"]) == ("internal", one.revision)
+        one.patch(value=4)
+        while not (frame := one.frame()).exact:
+            pass
+        assert frame.revision == one.revision
 
 
 @pytest.mark.parametrize(
@@ -635,10 +665,8 @@ def test_on_a_cpu_everyone_is_painted_alone_unless_told_otherwise(
     assert library.batches == []
 
 
-@pytest.mark.parametrize(("device", "batches"), [("cpu", [2]), ("NVIDIA H200", [])])
-def test_requests_are_batched_only_where_that_changes_no_bytes(
-    library: FakeLibrary, device: str, batches: list[int]
-) -> None:
+@pytest.mark.parametrize("device", ["cpu", "NVIDIA H200"])
+def test_requests_are_batched_on_every_device(library: FakeLibrary, device: str) -> None:
     library.device_name = device
     mask = palette_png(np.full((SIZE, SIZE), 1, np.uint8))
     with served(library, batch=2) as server, ThreadPoolExecutor(3) as senders:
@@ -651,7 +679,7 @@ def test_requests_are_batched_only_where_that_changes_no_bytes(
         library.gate.set()
         assert [answer.result().status_code for answer in answers] == [200] * 3
         assert len({answer.result().content for answer in answers}) == 3
-    assert library.batches == batches
+    assert library.batches == [2]
     assert set(library.qualities) == {"exact"}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine import EngineError
 from server import painter as painter_module
 from server import protocol
 from server.app import create_app
@@ -151,14 +152,61 @@ def test_failures_that_nobody_reads_do_not_pile_up(library: FakeLibrary) -> None
             await painter.receive(opening())
             await painter.receive(labels(1, whole=True))
             await until(lambda: library.rendered == 1)
+            services.worker.scheduler._rest = 0.001
+            library.failure, library.failing = EngineError("it", "is broken", "Wait."), 1000
             for revision in range(2, 22):
-                library.failure = RuntimeError("broken")
                 await painter.receive(labels(revision))
-                await until(lambda: library.failure is None)
                 await settled(services)
-            assert painter.waiting <= 4
+            assert 1 < painter.waiting <= 4
+            failing = library.failing
+            await asyncio.sleep(0.05)
+            assert library.failing == failing, "it is not tried for ever"
             socket.gate.set()
             await until(lambda: painter.waiting == 0)
             assert {text["type"] for text in socket.texts} == {"ready", "error"}
+
+    run(main())
+
+
+def test_the_results_of_a_batch_are_told_before_the_next_use_begins(library: FakeLibrary) -> None:
+    """A painter that is lost asks again at once; the other frames of its batch are numbered before that."""
+
+    async def main() -> None:
+        app = create_app(Settings(batch=2), library)
+        async with app.router.lifespan_context(app):
+            services: Services = app.state.services
+            worker = services.worker
+            await until(lambda: worker.ready)
+            painters = [LivePainter(services, BlockedSocket()) for _ in range(2)]
+            for each in painters:
+                worker.join(each)
+                await each.receive(opening())
+            library.gate.clear()
+            for each in painters:
+                await each.receive(labels(1, whole=True))
+            library.gate.set()
+            await until(lambda: library.rendered == 2)
+            await settled(services)
+            uses: list[list[int]] = []
+            submit = worker._submit
+
+            def watch(jobs: Any) -> None:
+                uses.append([worker.scheduler._painters[each.key].numbered for each in painters])
+                submit(jobs)
+
+            worker._submit = watch  # type: ignore[method-assign]
+            worker._renderer.forget(painters[0].key)
+            library.gate.clear()
+            for each in painters:
+                worker.scheduler.offer(each.key, worker._clock(), key=each.batch_key)
+            worker._pump()
+            library.gate.set()
+            await until(lambda: library.rendered == 4)
+            await settled(services)
+            first, second = uses
+            assert first == [1, 1]
+            assert second == [1, 2], "the second painter's frame was numbered first"
+            for each in painters:
+                worker.leave(each)
 
     run(main())

@@ -376,11 +376,43 @@ def test_a_new_document_is_owed_nothing_of_the_old_one(resting: Scheduler) -> No
     assert resting.next(9.0) == ()
 
 
-def test_an_exact_turn_that_fails_is_not_repeated(resting: Scheduler) -> None:
+def test_an_exact_turn_that_fails_is_repeated_once(resting: Scheduler) -> None:
     assert resting.next(2.0)
-    resting.finish(2.1)  # and no frame was numbered
+    resting.finish(2.1)
+    assert resting.failed("p", 2.1, exact=True)
+    assert resting.next(2.15) == ()  # after another rest
+    assert resting.wake_at(2.15) == pytest.approx(2.2)
+    (turn,) = resting.next(2.2)
+    assert turn.exact
+    resting.finish(2.3)
+    assert not resting.failed("p", 2.3, exact=True)
     assert resting.next(9.0) == ()
     assert resting.wake_at(9.0) is None
+    resting.offer("p", 9.0)  # a change begins anew
+    assert painted(resting, 9.0, exact=False) == ("p",)
+    assert resting.next(9.2)
+    resting.finish(9.3)
+    assert resting.failed("p", 9.3, exact=True)
+
+
+def test_a_preview_that_fails_is_followed_by_the_exact_picture(resting: Scheduler) -> None:
+    resting.offer("p", 2.0)
+    assert [turn.exact for turn in resting.next(2.0)] == [False]
+    resting.finish(2.01)
+    assert resting.failed("p", 2.01, exact=False)
+    assert resting.wake_at(2.02) == pytest.approx(2.1)
+    assert painted(resting, 2.1, exact=True) == ("p!",)
+    assert resting.next(9.0) == ()
+
+
+def test_a_turn_that_fails_while_a_change_waits_needs_no_repeat(resting: Scheduler) -> None:
+    assert resting.next(2.0)
+    resting.offer("p", 2.05)
+    resting.finish(2.1)
+    assert resting.failed("p", 2.1, exact=True)
+    assert painted(resting, 2.1, exact=False) == ("p",)
+    assert painted(resting, 2.2, exact=True) == ("p!",)
+    assert resting.next(9.0) == ()
 
 
 def test_who_wants_exact_pictures_only_gets_no_others() -> None:

@@ -49,13 +49,15 @@ export async function importMap(bytes, set) {
  * The largest map of the same shape within the limits; the map itself when it fits.
  *
  * @param {LabelMap} map
- * @param {{maxSide: number, maxPixels: number}} limits
+ * @param {{maxSide: number, maxPixels: number, maxWidth?: number | null, maxHeight?: number | null}} limits
  * @returns {LabelMap}
  */
-export function fitMap(map, { maxSide, maxPixels }) {
+export function fitMap(map, { maxSide, maxPixels, maxWidth, maxHeight }) {
   const scale = Math.min(
     1,
     maxSide / Math.max(map.width, map.height),
+    (maxWidth ?? maxSide) / map.width,
+    (maxHeight ?? maxSide) / map.height,
     Math.sqrt(maxPixels / (map.width * map.height)),
   );
   if (scale === 1) return map;

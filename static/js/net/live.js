@@ -91,6 +91,8 @@ export class Live {
     this.asked = false;
     this.shownRevision = 0;
     this.shownExact = false;
+    /** The newest revision whose exact picture will not come: the server said so. */
+    this.failedRevision = 0;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.retryTimer = undefined;
     this.askFlush = options.schedule(() => this.flush());
@@ -185,7 +187,8 @@ export class Live {
    */
   watch() {
     const { phase, revision } = this.outbox;
-    const owed = phase === "ready" && (this.shownRevision < revision || !this.shownExact);
+    const due = this.shownRevision < revision || !this.shownExact;
+    const owed = phase === "ready" && due && this.failedRevision < revision;
     const silence = this.options.now() - this.heard;
     if (!owed || silence < ASK_AFTER) {
       this.asked = false;
@@ -231,6 +234,7 @@ export class Live {
     this.latency.reset();
     this.shownRevision = 0;
     this.shownExact = false;
+    this.failedRevision = 0;
     this.#send(
       JSON.stringify({
         type: "open",
@@ -283,6 +287,7 @@ export class Live {
       else if (message.epoch === this.outbox.epoch && this.outbox.phase === "opening") {
         this.#say("refused", message.title);
       }
+      if (message.epoch === this.outbox.epoch && message.revision) this.failedRevision = message.revision;
       this.options.onRefusal(message);
     } else if (message.type === "bye") {
       this.retryAfter = 1000 * (message.retry_after ?? 0);

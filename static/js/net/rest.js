@@ -4,8 +4,8 @@
  * @typedef {{id: number, name: string, color: [number, number, number], group: string, concepts?: string[]}} Label
  * @typedef {{
  *   id: string, name: string, default: boolean, architecture: string, licence: string,
- *   stride: number, native_size: number, style_dim: number, instance_edges: boolean, max_side: number,
- *   max_pixels: number,
+ *   stride: number, native_width: number, native_height: number, largest_width: number | null,
+ *   largest_height: number | null, style_dim: number, instance_edges: boolean, max_side: number, max_pixels: number,
  *   label_set: {hash: string, name: string, ignore: number | null, labels: Label[]},
  * }} Model
  */

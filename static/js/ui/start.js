@@ -47,12 +47,15 @@ export function mountStart(studio, { scenes, draw, kept }) {
   };
 
   const showScenes = () => {
-    const { label_set: labelSet } = studio.model;
+    const { label_set: labelSet, native_width, native_height } = studio.model;
+    // A card shows the middle square of it.
+    const scale = THUMB / Math.min(native_width, native_height);
+    const [width, height] = [native_width, native_height].map((side) => Math.round(side * scale));
     const sky = createMap(1, 1, idOfMeaning(labelSet, { name: "sky" }));
     sceneHost.replaceChildren(
       card("blank", "Clear sky", { map: sky, labelSet }, () => studio.startBlank()),
       ...scenes.map((scene) =>
-        card(scene.id, scene.title, { map: drawScene(scene, THUMB, THUMB, labelSet), labelSet }, () =>
+        card(scene.id, scene.title, { map: drawScene(scene, width, height, labelSet), labelSet }, () =>
           studio.startScene(scene),
         ),
       ),

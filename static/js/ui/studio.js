@@ -7,7 +7,8 @@
  * @typedef {import("../document/scene.js").Scene} Scene
  * @typedef {import("../tools/tool.js").ToolName} ToolName
  * @typedef {{
- *   id: string, name: string, licence: string, native_size: number, max_side: number, max_pixels: number,
+ *   id: string, name: string, licence: string, native_width: number, native_height: number,
+ *   largest_width: number | null, largest_height: number | null, max_side: number, max_pixels: number,
  *   label_set: LabelSet,
  * }} Model as the server tells it, as far as the studio cares
  * @typedef {{
@@ -257,15 +258,15 @@ export class Studio {
 
   /** @param {Scene} scene */
   startScene(scene) {
-    const { label_set: labelSet, native_size: size } = this.model;
-    const map = drawScene(scene, size, size, labelSet);
+    const { label_set: labelSet, native_width: width, native_height: height } = this.model;
+    const map = drawScene(scene, width, height, labelSet);
     const seed = scene.light ?? FIRST_SEED;
     this.#start({ id: newId(), title: scene.title, map, labelSet, seed }, `${scene.title} is on the easel.`);
   }
 
   startBlank() {
-    const { label_set: labelSet, native_size: size } = this.model;
-    const map = createMap(size, size, idOfMeaning(labelSet, SKY));
+    const { label_set: labelSet, native_width: width, native_height: height } = this.model;
+    const map = createMap(width, height, idOfMeaning(labelSet, SKY));
     this.#start(
       { id: newId(), title: "Painting", map, labelSet, seed: FIRST_SEED },
       "A clear sky is on the easel.",
@@ -282,9 +283,10 @@ export class Studio {
     const file = given ?? (await this.ports.chooseFile());
     if (!file) return;
     const { label_set: labelSet, max_side: maxSide, max_pixels: maxPixels } = this.model;
+    const { largest_width: maxWidth, largest_height: maxHeight } = this.model;
     try {
       const read = await importMap(new Uint8Array(await file.arrayBuffer()), labelSet);
-      const map = fitMap(read, { maxSide, maxPixels });
+      const map = fitMap(read, { maxSide, maxPixels, maxWidth, maxHeight });
       const title = file.name.replace(/\.[^.]*$/, "").replace(/[-_ ]labels$/, "") || "Painting";
       const scaled = map === read ? "" : ` It was larger than the model can paint and is now ${sizeOf(map)}.`;
       this.#start(
