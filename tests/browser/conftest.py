@@ -24,6 +24,7 @@ from models.encoder import StyleEncoder
 from models.generator import StyledSpadeGenerator
 from models.importing import import_model, write_model
 from models.labels import load_label_set
+from models.readings import ImportOptions
 from tests.public_checkpoints import spade_state
 from tests.serving import CHECKOUT_COMMAND, Server, drain, free_port, wait_until_ready
 from tests.tiny import STYLE_DIM, tiny_networks, tiny_spec
@@ -74,7 +75,8 @@ def browser_context_args() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with models that paint 256 × 256 in milliseconds: `tiny`, `city` in another label set, and
-    `coco`, a public one of 183 labels that has no style and reads instance edges."""
+    `coco`, a public one of 183 labels that has no style and reads instance edges, and `wide`, a VAE's, which
+    paints 256 × 128 alone."""
     folder = tmp_path_factory.mktemp("models")
     save(folder / "tiny.safetensors", dataclasses.replace(tiny_spec(), native_size=256), *tiny_networks())
     # The same family in a label set of its own.
@@ -89,6 +91,12 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.save(spade_state(ngf=4, hidden=8), folder / "latest_net_G.pth")
     coco = import_model(folder / "latest_net_G.pth", "coco", name="Tiny COCO")
     write_model(coco, folder / "coco.safetensors")
+    state = spade_state(ngf=2, hidden=4, label_nc=35, dont_care=False, z_dim=3, start_grid=(2, 4))
+    torch.save(state, folder / "latest_net_G.pth")
+    options = ImportOptions(labels=35, size=256, aspect=2.0)
+    wide = import_model(folder / "latest_net_G.pth", "wide", options, name="Wide")
+    write_model(wide, folder / "wide.safetensors")
+    (folder / "latest_net_G.pth").unlink()
     return folder
 
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, WebSocket, expect
 
 from server import protocol
 from tests.browser.conftest import Studio
 from tests.server.conftest import Served, served
 from tests.server.fake_engine import FakeLibrary
+from tests.server.test_live import wait_for
 
 
 @pytest.fixture
@@ -73,7 +76,7 @@ def test_a_stroke_is_previews_and_a_rest_brings_the_exact_photo(
 
 
 def test_what_is_downloaded_is_exact_even_while_a_preview_shows(
-    page: Page, server: Served, library: FakeLibrary, complaints: list[str]
+    page: Page, server: Served, library: FakeLibrary, frames: list[protocol.Frame], complaints: list[str]
 ) -> None:
     studio = Studio(page, server.url).open()
     library.previews = True
@@ -81,8 +84,20 @@ def test_what_is_downloaded_is_exact_even_while_a_preview_shows(
     studio.choose("house")
     studio.drag((0.2, 0.3), (0.8, 0.3))
     studio.until("s.settled && !s.frame.exact")
-    library.exact_gate.set()
-    with page.expect_download():
+    scheduler = server.services.worker.scheduler
+    with page.expect_download() as download:
         studio.do("save-photo")
-    assert library.qualities[-1] == "exact"
+        wait_for(lambda: scheduler._admitted)  # the device is held at this picture or at the exact frame
+        assert not studio.read("s.frame.exact"), "a preview is shown while the photo is asked for"
+        preview = page.locator("#pace").get_attribute("data-quality")
+        library.exact_gate.set()
+    assert preview == "preview"
+    assert download.value.suggested_filename.endswith(".png"), "not the picture on the screen"
+    photo = np.asarray(Image.open(download.value.path()).convert("RGB"))
+    painter = library.painter(None, photo.shape[1], photo.shape[0])
+    painter.set_map(studio.labels)
+    painter.set_style(studio.read("s.studio.document.seed"))
+    assert np.array_equal(photo, painter.paint("exact"))
+    library.previews = True
+    assert not np.array_equal(photo, painter.paint("live")), "a preview would look different"
     studio.settle()

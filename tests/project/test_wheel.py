@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -112,7 +113,9 @@ def test_wheel_holds_what_serves_and_nothing_else(wheel: Path, root: Path) -> No
         *(root / "templates").rglob("*.*"),
         *(root / "models" / "weights").glob("*.safetensors"),
         *(root / "models" / "label_sets").glob("*.toml"),
+        *(root / "engine" / "native").glob("*.cpp"),
     ]
+    assert any(path.name == "kernels.cpp" for path in data)
     wanted = {path.relative_to(root).as_posix() for path in data}
     assert wanted
     assert wanted <= names, f"left out: {sorted(wanted - names)}"
@@ -132,6 +135,31 @@ def test_wheel_says_what_it_is(environment: Path) -> None:
     assert all(Path(file).is_relative_to(environment) for file in files), (
         f"the checkout was imported: {files}"
     )
+
+
+def test_kernels_are_compiled_from_the_wheel(environment: Path, workshop: Path) -> None:
+    program = (
+        "import json; from engine.native import build;"
+        "library, why = build.load();"
+        "print(json.dumps([build.__file__, library is not None, why]))"
+    )
+    cache = workshop / "cache"
+    cache.mkdir(mode=0o700)
+    command = [environment / "bin" / "python", "-c", program]
+    ran = subprocess.run(
+        command,
+        cwd="/",
+        env=os.environ | {"XDG_CACHE_HOME": str(cache)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    file, compiled, why = json.loads(ran.stdout)
+    assert Path(file).is_relative_to(environment)
+    if not compiled and not (shutil.which("g++") or shutil.which("c++") or shutil.which("clang++")):
+        pytest.skip(why)
+    assert compiled, why
+    assert list(cache.rglob("*.so")), "they were compiled here, not found"
 
 
 def test_page_loads_from_another_directory(server: Server) -> None:
