@@ -38,4 +38,5 @@ def test_paintings_begin_at_the_models_own_size(
     assert studio.read(SIZE) == [128, 128]
     with page.expect_download() as download:
         studio.do("save-photo")
-    assert Image.open(download.value.path()).size == (128, 128)
+    with Image.open(download.value.path()) as photo:
+        assert photo.size == (128, 128)
