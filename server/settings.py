@@ -72,7 +72,8 @@ class Settings(BaseSettings):
     session_mb: int = Field(
         default=128,
         ge=0,
-        description="Most MiB that one live painter keeps between pictures, for previews.",
+        description="Most MiB that one live painter keeps between pictures, for previews: times "
+        "SCENEBRUSH_MAX_PAINTERS for all of them.",
     )
     batch: int | None = Field(
         default=None,

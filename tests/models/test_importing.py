@@ -233,6 +233,34 @@ def test_pictures_that_are_no_squares_are_known_from_the_grid(tmp_path: Path) ->
     assert before.native == (512, 512), "files of an earlier version say only how wide"
 
 
+@pytest.mark.parametrize(
+    ("state", "raw", "own"),
+    [
+        (
+            spade_state(**ADE),
+            {0: "unlabeled", 1: "wall", 150: "flag"},
+            {0: 150} | {i: i - 1 for i in range(1, 151)},
+        ),
+        (oasis_state(**TINY), {0: "unlabeled", 1: "wall", 150: "flag"}, {}),
+        (spade_state(**TINY), {0: "person", 255: "unlabeled"}, {255: 182}),
+        (
+            oasis_state(semantic_nc=183, **TINY),
+            {0: "person", 255: "unlabeled"},
+            {255: 0} | {i: i + 1 for i in range(182)},
+        ),
+    ],
+)
+def test_a_data_sets_own_annotation_is_renumbered_as_documented(
+    tmp_path: Path, state: dict[str, Tensor], raw: dict[int, str], own: dict[int, int]
+) -> None:
+    """docs/importing.md, "Sending a data set's own annotation"."""
+    labels = import_model(written(tmp_path, state), "model").spec.labels
+    for value, name in raw.items():
+        assert labels.by_id[own.get(value, value)].name == name
+    none = next(value for value, name in raw.items() if name == "unlabeled")
+    assert own.get(none, none) == labels.ignore
+
+
 @pytest.mark.parametrize("grid", [[8], [0, 8], [8, 10**6], [256, 256], "big", None])
 def test_a_grid_that_is_none_is_refused_with_the_header(grid: object) -> None:
     with pytest.raises(SpecError, match=r"grid|native size"):
