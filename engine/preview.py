@@ -23,7 +23,7 @@ from engine.trunk import Trunk, to_bytes
 
 Picture = NDArray[np.uint8]
 # How far beyond the edit each resolution is recomputed, in its own cells, by pixels per cell; chosen by
-# measuring what the preview then misses (benchmarks: "preview").
+# measuring what the preview then misses (docs/benchmarks.md: "live").
 _MARGINS = {1: 33, 2: 17, 4: 9, 8: 6, 16: 4}
 _COARSE_MARGIN = 2
 _BLOCK_REACH = 2  # cells from a block's output to what its two convolutions read
