@@ -14,8 +14,8 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -30,9 +30,11 @@ from benchmarks.subjects import MemoryLibrary, Subject, Timed, alternated, error
 from engine import Painter
 from engine.device import cpu_flags
 from models.checkpoint import LoadedModel, load
+from server.scheduler import Scheduler
 
 RESULTS = Path(__file__).parent / "results" / "engine.json"
 REGIONS = 12
+BATCH = 8  # pictures that the server paints together on a GPU
 GROWN = 32  # pixels around an edit within which a preview is judged
 FLAGS = {"avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16"}
 
@@ -274,25 +276,23 @@ class Bench:
                     yield self._painters(model, count, batched=batched)
 
     def _painters(self, model: str, count: int, *, batched: bool) -> Row:
-        """Everybody dabs and is painted, in turns or together, for some seconds."""
+        """The server's policy among painters that all paint on, for some seconds."""
         labels = self.library.spec(model).labels
         painters = [
             painter_of(self.library, model, maps.regions(self.options.size, REGIONS, labels, seed))
             for seed in range(count)
         ]
-        crowd = Crowd(self.library, painters)
-        if batched:
-            crowd.together()  # memory for a batch
-        crowd = Crowd(self.library, painters)
-        while time.perf_counter() - crowd.began < self.options.seconds or min(crowd.frames) < 3:
-            (crowd.together if batched else crowd.in_turns)()
+        crowd = Crowd(self.library, painters, batch=BATCH if batched else 1)
+        crowd.paint(0)  # memory for a batch
+        elapsed = crowd.paint(self.options.seconds)
         how = "together" if batched else "in turns"
         case = f"{count} painters, {how}" if count > 1 else "1 painter"
-        seconds = (time.perf_counter() - crowd.began) / sum(crowd.frames)
+        frames = crowd.frames.values()
+        seconds = elapsed / sum(frames)
         details = {
             "frames/s in all": 1 / seconds,
             "p95, ms": float(np.percentile(crowd.waits, 95)) * 1e3,
-            "fairness": min(crowd.frames) / max(crowd.frames),
+            "fairness": min(frames) / max(frames),
         }
         return compared(case, model, None, None, seconds, judged=False, **details)
 
@@ -315,40 +315,53 @@ class Bench:
             yield compared(f"memory, {how}", name, None, None, None, judged=False, **json.loads(ran.stdout))
 
 
-@dataclass
 class Crowd:
-    """Painters on one device, each painting on. waits: seconds between two frames of one painter."""
+    """Painters that share a device by the server's own policy, each with a newer map by the end of its turn.
 
-    library: MemoryLibrary
-    painters: list[Painter]
-    began: float = field(default_factory=time.perf_counter)
-    waits: list[float] = field(default_factory=list)
+    Args:
+        batch: most pictures painted together.
 
-    def __post_init__(self) -> None:
-        self.frames = [0] * len(self.painters)
-        self._last = [self.began] * len(self.painters)
-        self._brush = maps.Brush()
+    frames: how many each has been painted, by its seat. waits: seconds between two frames of one painter.
+    """
 
-    def in_turns(self) -> None:
-        """One round: a dab and a frame for everybody."""
-        for i, painter in enumerate(self.painters):
+    def __init__(self, library: MemoryLibrary, painters: Sequence[Painter], batch: int) -> None:
+        self._library, self._brush = library, maps.Brush()
+        self._seats = {str(number): painter for number, painter in enumerate(painters)}
+        self._scheduler = Scheduler(places=1, uploads=1, batch=batch)
+        for seat in self._seats:
+            self._scheduler.join(seat)
+            self._offer(seat)
+
+    def paint(self, seconds: float) -> float:
+        """Count anew, for so long and until everybody has had three frames; the seconds that it took."""
+        began = time.perf_counter()
+        self.frames = dict.fromkeys(self._seats, 0)
+        self.waits: list[float] = []
+        self._last = dict.fromkeys(self._seats, began)
+        while time.perf_counter() - began < seconds or min(self.frames.values()) < 3:
+            self._use_device()
+        return time.perf_counter() - began
+
+    def _use_device(self) -> None:
+        seats = [turn.painter for turn in self._scheduler.next(time.perf_counter()) if turn.painter]
+        painters = [self._seats[seat] for seat in seats]
+        for seat, painter in zip(seats, painters, strict=True):
             painter.apply(*self._brush.dab(painter.labels))
-            painter.render()
-            self._seen(i)
-
-    def together(self) -> None:
-        """One round, painted as one batch."""
-        for painter in self.painters:
-            painter.apply(*self._brush.dab(painter.labels))
-        self.library.render_many(self.painters)
-        for i in range(len(self.painters)):
-            self._seen(i)
-
-    def _seen(self, i: int) -> None:
+            self._offer(seat)  # the brush moves on meanwhile
+        self._library.render_many(painters)
         now = time.perf_counter()
-        self.waits.append(now - self._last[i])
-        self._last[i] = now
-        self.frames[i] += 1
+        self._scheduler.finish(now)
+        for seat in seats:
+            number = self._scheduler.number_frame(seat)
+            self._scheduler.sent(seat, number)
+            self._scheduler.acknowledge(seat, number)
+            self.waits.append(now - self._last[seat])
+            self._last[seat] = now
+            self.frames[seat] += 1
+
+    def _offer(self, seat: str) -> None:
+        key = self._seats[seat].batch_key
+        self._scheduler.offer(seat, time.perf_counter(), key=key, live=False)
 
 
 def _warm(name: str, library: MemoryLibrary, subject: Subject, labels: maps.LabelMap) -> Case:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -13,11 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import maps
+from benchmarks.engine import Crowd
 from benchmarks.public_models import Plain, ade_oasis, calibrate, coco_spade, trunk_macs
 from benchmarks.report import TARGETS, Errors, Target
+from benchmarks.subjects import MemoryLibrary, painter_of
 from engine.patterns import distinct_windows
 from models.noise import style_from_seed
 from models.published import SpadeGenerator
+from server.scheduler import Scheduler, Turn
 
 ROOT = Path(__file__).parents[2]
 KEYS = {"case", "model", "baseline", "baseline_s", "engine_s", "ratio", "max_abs", "mean_abs", "psnr_db"}
@@ -71,6 +75,41 @@ def test_fp32_pictures_agree_with_the_plain_network(rows: list[dict[str, object]
     found = [row["max_abs"] for row in rows if row["case"] == "exact fp32, warm"]
     assert found
     assert max(found) < 1e-3  # type: ignore[type-var]
+
+
+def crowd_of(count: int, batch: int) -> tuple[Crowd, list[int]]:
+    """Painters whose pictures take no time, and how many were painted at each use of the device."""
+    library = MemoryLibrary("cpu", "fp32")
+    painters = [painter_of(library, None, np.zeros((32, 32), np.uint8)) for _ in range(count)]
+    together: list[int] = []
+    library.render_many = lambda painters: together.append(len(painters))  # type: ignore[method-assign]
+    return Crowd(library, painters, batch), together
+
+
+@pytest.mark.parametrize(("count", "batch"), [(1, 1), (5, 1), (5, 2)])
+def test_painters_are_timed_under_the_servers_policy(count: int, batch: int) -> None:
+    crowd, together = crowd_of(count, batch)
+    assert crowd.paint(0.05) >= 0.05
+    frames = list(crowd.frames.values())
+    assert len(frames) == count
+    assert set(together) == {batch}
+    assert sum(together) == sum(frames) == len(crowd.waits)
+    assert 3 <= min(frames) <= max(frames) <= min(frames) + 1
+
+
+def test_an_unfair_policy_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    fair = Scheduler.next
+
+    def favouring(scheduler: Scheduler, now: float) -> tuple[Turn, ...]:
+        if next(uses) % 2:
+            scheduler._round.move_to_end("0", last=False)
+        return fair(scheduler, now)
+
+    uses = itertools.count()
+    monkeypatch.setattr(Scheduler, "next", favouring)
+    crowd, _ = crowd_of(5, 1)
+    crowd.paint(0)
+    assert min(crowd.frames.values()) / max(crowd.frames.values()) < 0.5
 
 
 @pytest.mark.parametrize("make", [coco_spade, ade_oasis])
