@@ -101,7 +101,13 @@ class Level:
         if self._dirty is not None:
             self._renumber(tables, self._dirty, frame)
             self._dirty = None
-        elif self._numbers is not None and frame - self._noted >= NOTED_EVERY:
+        elif frame - self._noted >= NOTED_EVERY:
+            self.note(frame)
+
+    def note(self, frame: int) -> None:
+        """Tell the tables of every row that a frame takes."""
+        tables = self._tables
+        if self._numbers is not None and tables is not None and tables.generation == self._generation:
             tables.use(self._numbers, frame)
             self._noted = frame
 

@@ -135,7 +135,7 @@ class Model:
         if changed is None or not preview.covers(changed):
             return None
         self.workspace.begin()
-        with self._frame() as frame:
+        with self._frame([canvas]) as frame:
             levels = self._levels([canvas], [style], frame)
             if not all(isinstance(level, TableLevel) for level in levels):
                 return None
@@ -154,16 +154,22 @@ class Model:
         return [pictures[i] for i in range(len(canvases))]
 
     @contextmanager
-    def _frame(self) -> Generator[int]:
+    def _frame(self, canvases: Sequence[Canvas]) -> Generator[int]:
         """One frame's use of the tables, by its number."""
+        frame = self._cache.begin_frame()
+
+        def note_rows() -> None:
+            for level in (level for canvas in canvases for level in canvas.levels):
+                level.note(frame)
+
         try:
-            yield self._cache.begin_frame()
+            yield frame
         finally:
-            self._cache.end_frame()
+            self._cache.end_frame(note_rows)
 
     def prepare(self, canvases: Sequence[Canvas], styles: Sequence[Style]) -> list[Level]:
         """Bring canvases and tables up to date, in one frame: the batch's modulation by level."""
-        with self._frame() as frame:
+        with self._frame(canvases) as frame:
             return self._levels(canvases, styles, frame)
 
     def _levels(self, canvases: Sequence[Canvas], styles: Sequence[Style], frame: int) -> list[Level]:
@@ -223,7 +229,7 @@ class Model:
     ) -> list[Picture]:
         height, width = canvases[0].padded
         self.workspace.begin(len(canvases), height, width)
-        with self._frame() as frame:
+        with self._frame(canvases) as frame:
             levels = self._levels(canvases, styles, frame)
             together = all(isinstance(level, TableLevel) for level in levels)
             if together or len(canvases) == 1:

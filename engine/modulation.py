@@ -7,7 +7,7 @@ is convolved instead, `DenseLevel`; which of the two depends on the map alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -213,9 +213,15 @@ class TableCache:
         self.frame += 1
         return self.frame
 
-    def end_frame(self) -> None:
-        """Meet the budget again, and note what is held."""
-        self.trim()
+    def end_frame(self, note_rows: Callable[[], None]) -> None:
+        """Meet the budget again, and note what is held.
+
+        Args:
+            note_rows: says of every row that the frame took that it did, see `NOTED_EVERY`.
+        """
+        if self.nbytes > self.budget:
+            note_rows()
+            self.trim()
         self.held = self.nbytes
 
     def trim(self) -> None:
@@ -239,8 +245,8 @@ class TableCache:
         per_frame = np.bincount(frames, weights=sizes, minlength=self.frame + 1)
         held = np.cumsum(per_frame[::-1])  # by the latest frames
         kept = int(np.searchsorted(held, most, side="right"))
-        if kept <= NOTED_EVERY:  # what is being painted now may fill more than that
-            kept = min(int(np.searchsorted(held, self.budget, side="right")), NOTED_EVERY + 1)
+        if not kept and held[0] <= self.budget:
+            kept = 1  # one frame alone, which is likely to be painted again
         return self.frame + 1 - kept
 
     def _all(self) -> Iterable[LevelTables]:
