@@ -18,6 +18,9 @@ LARGEST_TABLE = 2 << 20  # smaller than in earnest, like everything here
 LEVELS = 6
 MAP_BYTES = 11 + 4  # a pixel: a painter's map and its numbers, and styles by region
 FRAME_BYTES = 32 << 20  # activations and strips of one frame, and what the C library holds back
+FRAGMENTS = (
+    8 << 20
+)  # memory between what is kept, and Python's own of each painter; resident bytes are no exact science
 
 
 @pytest.mark.slow
@@ -43,7 +46,7 @@ def test_painters_stay_under_the_cap(root: Path) -> None:
         assert of_map <= MAP_BYTES * SIDE**2
         assert 0 < of_preview <= SESSION_MB << 20
     # What the first ones took is there for all; the others each keep their own, and nothing else.
-    more = (CACHE_MB << 20) + sum(map(sum, report["kept"][SETTLED:]))
+    more = (CACHE_MB << 20) + sum(map(sum, report["kept"][SETTLED:])) + FRAGMENTS
     assert report["last"] - report["first"] <= more
     assert report["highest"] - report["first_highest"] <= more + LEVELS * LARGEST_TABLE + FRAME_BYTES
     assert report["highest"] - report["last"] <= LEVELS * LARGEST_TABLE + FRAME_BYTES
