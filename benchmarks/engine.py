@@ -228,11 +228,16 @@ class Bench:
             (one @ other)[0, 0].item()  # waits for the device
 
         warm = _warm("frame", self.library, self.coco, self._map(self.coco))
-        times = alternated({"product": Timed(product), "frame": warm.timed}, 3 * self.options.rounds)
-        rate = 2048**3 / times["product"]
+        timed = {"product": Timed(product), "frame": warm.timed}
+        if device.type == "cpu":
+            timed["int8"] = Timed(_int8_product())
+        times = alternated(timed, 3 * self.options.rounds)
+        rates = {name: 2048**3 / seconds for name, seconds in times.items() if name != "frame"}
+        rate = rates.pop("product")
+        int8 = {f"{name} GMAC/s": each / 1e9 for name, each in rates.items()}
         yield compared(
             "trunk", "coco-spade", "matrix product", macs / rate, times["frame"],
-            judged=self.judged, **{"GMAC": macs / 1e9, "GMAC/s of 2048³": rate / 1e9},
+            judged=self.judged, **{"GMAC": macs / 1e9, "GMAC/s of 2048³": rate / 1e9}, **int8,
         )  # fmt: skip
 
     def new_z(self) -> Iterator[Row]:
@@ -362,6 +367,12 @@ class Crowd:
     def _offer(self, seat: str) -> None:
         key = self._seats[seat].batch_key
         self._scheduler.offer(seat, time.perf_counter(), key=key, live=False)
+
+
+def _int8_product() -> Callable[[], object]:
+    """The same product in int8, summed in int32: what convolutions in int8 could reach."""
+    one, other = (torch.randint(-127, 128, (2048, 2048), dtype=torch.int8) for _ in range(2))
+    return lambda: torch._int_mm(one, other)  # noqa: SLF001
 
 
 def _warm(name: str, library: MemoryLibrary, subject: Subject, labels: maps.LabelMap) -> Case:

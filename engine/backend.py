@@ -43,7 +43,7 @@ class Modulation:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A convolution's weights as a backend wants them: O × I channels, k × k (k is 1 or 3), and its data."""
+    """A convolution's weights as a backend wants them: O × I channels, k × k, and its data."""
 
     fin: int
     fout: int

@@ -167,12 +167,8 @@ class Model:
         finally:
             self._cache.end_frame(note_rows)
 
-    def prepare(self, canvases: Sequence[Canvas], styles: Sequence[Style]) -> list[Level]:
-        """Bring canvases and tables up to date, in one frame: the batch's modulation by level."""
-        with self._frame(canvases) as frame:
-            return self._levels(canvases, styles, frame)
-
     def _levels(self, canvases: Sequence[Canvas], styles: Sequence[Style], frame: int) -> list[Level]:
+        """Bring canvases and tables up to date: the batch's modulation by level."""
         for canvas in canvases:
             canvas.refresh()
         codes = self._codes(styles[0])

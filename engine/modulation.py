@@ -56,10 +56,7 @@ class LevelTables:
         self.norms, self._backend = norms, backend
         self.vocabulary, self.generation = Vocabulary(), 0
         self._styles = [norm.shared.style_rows(codes) for norm in norms]
-        self._empty()
-
-    def _empty(self) -> None:
-        device, dtype = self._backend.device, self._backend.dtype
+        device, dtype = backend.device, backend.dtype
         self._rows = [torch.empty(0, 2 * norm.channels, device=device, dtype=dtype) for norm in self.norms]
         self._used = np.zeros(0, np.int64)  # the latest frame that took each row, −1 before it is computed
 
