@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -53,16 +53,17 @@ class SpadeEncoder(nn.Module):
     Args:
         width: channels of the first layer; the widest have eight times as many.
         style_dim: D of a style code.
+        convolution: builds the convolutions: under spectral norm in training, plain in a model.
     """
 
     SIZE = 256  # pictures are brought to this size first; six halvings leave 4×4
 
-    def __init__(self, width: int, style_dim: int) -> None:
+    def __init__(self, width: int, style_dim: int, convolution: Callable[..., nn.Module] = nn.Conv2d) -> None:
         super().__init__()
         widths = [3, *(factor * width for factor in (1, 2, 4, 8, 8, 8))]
         for level, (fin, fout) in enumerate(pairwise(widths), start=1):
-            convolution = nn.Conv2d(fin, fout, 3, stride=2, padding=1, bias=False)
-            self.add_module(f"layer{level}", nn.Sequential(convolution, InstanceNorm(fout)))
+            layer = convolution(fin, fout, 3, stride=2, padding=1, bias=False)
+            self.add_module(f"layer{level}", nn.Sequential(layer, InstanceNorm(fout)))
         self.fc_mu = nn.Linear(8 * width * 16, style_dim)
         self.fc_var = nn.Linear(8 * width * 16, style_dim)
 

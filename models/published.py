@@ -133,6 +133,7 @@ class SpadeGenerator(PublishedGenerator):
         statistics: "batch" (running statistics at inference) or "instance".
         hidden: width of the label layer inside each norm.
         kernel: side of the norms' convolutions, odd.
+        convolution: builds the blocks' own convolutions: under spectral norm in training, plain in a model.
 
     Raises:
         ValueError: a start grid without VAE or a VAE without, or an odd width for `most`.
@@ -150,6 +151,7 @@ class SpadeGenerator(PublishedGenerator):
         statistics: Statistics = "batch",
         hidden: int = 128,
         kernel: int = 3,
+        convolution: Callable[..., nn.Module] = nn.Conv2d,
     ) -> None:
         super().__init__()
         if bool(style_dim) != (start_grid is not None):
@@ -168,7 +170,7 @@ class SpadeGenerator(PublishedGenerator):
         else:
             self.fc = nn.Linear(style_dim, 16 * width * start_grid[0] * start_grid[1])
         for name, fin, fout, _ in self._layout:
-            self.add_module(name, SpadeBlock(fin * width // 2, fout * width // 2, norm))
+            self.add_module(name, SpadeBlock(fin * width // 2, fout * width // 2, norm, convolution))
         self.conv_img = nn.Conv2d(self._layout[-1][2] * width // 2, 3, 3, padding=1)
 
     @property
@@ -230,7 +232,7 @@ class OasisGenerator(PublishedGenerator):
         label_channels: N, classes including "don't care" (id 0).
         width: channels of the last block; the widest has 16 times as many.
         style_dim: D of the noise z, which stands before the one-hot map; 64 in the published models.
-        statistics, hidden, kernel: as in `SpadeGenerator`.
+        statistics, hidden, kernel, convolution: as in `SpadeGenerator`.
     """
 
     def __init__(
@@ -242,6 +244,7 @@ class OasisGenerator(PublishedGenerator):
         statistics: Statistics = "batch",
         hidden: int = 128,
         kernel: int = 3,
+        convolution: Callable[..., nn.Module] = nn.Conv2d,
     ) -> None:
         super().__init__()
         self.label_channels, self.instance_edges = label_channels, False
@@ -253,7 +256,7 @@ class OasisGenerator(PublishedGenerator):
 
         widths = [factor * width for factor in _OASIS_WIDTHS]
         self.fc = nn.Conv2d(channels, widths[0], 3, padding=1)
-        self.body = nn.ModuleList(SpadeBlock(fin, fout, norm) for fin, fout in pairwise(widths))
+        self.body = nn.ModuleList(SpadeBlock(fin, fout, norm, convolution) for fin, fout in pairwise(widths))
         self.conv_img = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
     @property
