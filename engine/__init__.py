@@ -9,6 +9,7 @@ picture = painter.render()
 from engine.device import Compute
 from engine.errors import EngineError, UnknownModel
 from engine.library import Library
-from engine.painter import MAX_SEED, MAX_STYLE, Painter
+from engine.painter import MAX_SEED, Painter
+from models.spec import MAX_STYLE
 
 __all__ = ["MAX_SEED", "MAX_STYLE", "Compute", "EngineError", "Library", "Painter", "UnknownModel"]

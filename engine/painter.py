@@ -16,9 +16,9 @@ from engine.model import Model, Picture, Style
 from engine.patterns import Cells
 from engine.preview import Preview
 from models.noise import style_from_seed
+from models.spec import MAX_STYLE
 
 MAX_SEED = 2**32 - 1
-MAX_STYLE = 100.0  # largest magnitude of a style code's values
 MAX_STYLES = 256  # that regions can choose among
 Quality = Literal["exact", "live"]
 

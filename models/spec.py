@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar, cast
 
 from models.labels import LabelError, LabelSet
@@ -15,11 +15,64 @@ _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _MAX_SIDE = 8192
 MAX_GRID = 256  # cells of a start grid, either way
 MAX_STYLE_DIM = 4096  # numbers in a style code
+MAX_STYLE = 100.0  # largest magnitude of one of them
+MAX_NAMED_STYLES = 64  # styles with a name
+_LONGEST_TITLE = 60
 Choice = TypeVar("Choice", bound=str)
 
 
 class SpecError(ValueError):
     """A spec that describes no model: says which entry is wrong and what it should be."""
+
+
+@dataclass(frozen=True)
+class NamedStyle:
+    """A style code that a model offers by name, such as a training picture's in that light.
+
+    id: short name used in requests, as a model's. title: for people. code: as long as the model's style_dim,
+    each number within ±`MAX_STYLE`.
+    """
+
+    id: str
+    title: str
+    code: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not _ID.fullmatch(self.id):
+            raise SpecError(
+                f"style id {self.id[:80]!r}: expected lower case letters, digits, '.', '_' or '-', at most 64"
+            )
+        if not 1 <= len(self.title.strip()) <= len(self.title) <= _LONGEST_TITLE:
+            raise SpecError(f"style {self.id!r}: expected a title of 1…{_LONGEST_TITLE} letters")
+        if not self.title.isprintable():
+            raise SpecError(f"style {self.id!r}: its title holds signs that cannot be shown")
+        if not all(abs(value) <= MAX_STYLE for value in self.code):  # also false for NaN
+            raise SpecError(
+                f"style {self.id!r}: its code holds values that are not finite or beyond ±{MAX_STYLE:g}"
+            )
+
+    @staticmethod
+    def from_json(raw: object) -> NamedStyle:
+        """From one entry of a spec's `styles`; raises SpecError."""
+        if not isinstance(raw, dict):
+            raise SpecError("entry 'styles' holds something that is no style")
+        entry = cast("dict[str, object]", raw)
+        style_id, title, code = entry.get("id"), entry.get("title"), entry.get("code")
+        if not isinstance(style_id, str) or not isinstance(title, str):
+            raise SpecError("entry 'styles' holds a style whose id or title is missing or no text")
+        if not isinstance(code, list) or len(cast("list[object]", code)) > MAX_STYLE_DIM:
+            raise SpecError(
+                f"style {style_id[:80]!r}: its code is no list of at most {MAX_STYLE_DIM} numbers"
+            )
+        return NamedStyle(
+            style_id, title, tuple(_number(style_id, value) for value in cast("list[object]", code))
+        )
+
+
+def _number(style_id: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_STYLE:
+        raise SpecError(f"style {style_id[:80]!r}: its code holds what is no number within ±{MAX_STYLE:g}")
+    return float(value)
 
 
 @dataclass(frozen=True)
@@ -33,6 +86,7 @@ class ModelSpec:
     stride: sides of a map must be multiples of it. style_dim: length of a style code, 0 if the model has
     none.
     licence: SPDX expression or plain words; provenance: data, steps, figures – shown, never interpreted.
+    styles: the style codes that have a name, in the order in which they are offered.
     """
 
     id: str
@@ -45,6 +99,7 @@ class ModelSpec:
     licence: str
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    styles: tuple[NamedStyle, ...] = ()
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
@@ -56,6 +111,23 @@ class ModelSpec:
         _within("style_dim", self.style_dim, 0, MAX_STYLE_DIM)
         for side in self.native:
             _within("native size", side, 1, _MAX_SIDE)
+        self._check_styles()
+
+    def _check_styles(self) -> None:
+        if len(self.styles) > MAX_NAMED_STYLES:
+            raise SpecError(
+                f"entry 'styles' holds {len(self.styles)} styles, expected at most {MAX_NAMED_STYLES}"
+            )
+        seen: set[str] = set()
+        for style in self.styles:
+            if len(style.code) != self.style_dim or not self.style_dim:
+                raise SpecError(
+                    f"style {style.id!r}: its code has {len(style.code)} numbers, "
+                    f"but entry 'style_dim' is {self.style_dim}"
+                )
+            if style.id in seen:
+                raise SpecError(f"style {style.id!r} comes twice")
+            seen.add(style.id)
 
     @property
     def native(self) -> tuple[int, int]:
@@ -77,11 +149,17 @@ class ModelSpec:
             raise SpecError(f"option {name!r} holds one number, expected height and width")
         return grid[1] * self.stride, grid[0] * self.stride
 
+    def style_called(self, style_id: str) -> NamedStyle | None:
+        """The named style of that id, or None."""
+        return next((style for style in self.styles if style.id == style_id), None)
+
     def to_json(self) -> str:
         document = {name: getattr(self, name) for name in _PLAIN} | {
             "format": FORMAT,
             "labels": self.labels.to_json(),
         }
+        if self.styles:
+            document["styles"] = [asdict(style) for style in self.styles]
         return json.dumps(document, ensure_ascii=False, sort_keys=True)
 
     @staticmethod
@@ -108,7 +186,15 @@ class ModelSpec:
             labels = LabelSet.from_json(document["labels"])
         except (LabelError, KeyError, TypeError, AttributeError) as error:
             raise SpecError(f"entry 'labels': {error}") from error
-        return ModelSpec(labels=labels, **{name: document[name] for name in _PLAIN})
+        return ModelSpec(labels=labels, styles=_styles(document), **{name: document[name] for name in _PLAIN})
+
+
+def _styles(document: Mapping[str, Any]) -> tuple[NamedStyle, ...]:
+    """A spec's named styles; files from before there were any have no such entry."""
+    raw: object = document.get("styles", [])
+    if not isinstance(raw, list) or len(cast("list[object]", raw)) > MAX_NAMED_STYLES:
+        raise SpecError(f"entry 'styles' is no list of at most {MAX_NAMED_STYLES} styles")
+    return tuple(NamedStyle.from_json(entry) for entry in cast("list[object]", raw))
 
 
 _PLAIN: Mapping[str, type] = {

@@ -125,6 +125,9 @@ def _fields(form: FormData) -> dict[str, Any]:
 
 
 def _style(text: str) -> object:
+    """A JSON array, or the name that the text is."""
+    if not text.lstrip().startswith("["):
+        return text
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -88,7 +88,9 @@ def render(
         Path, typer.Option("--output", "-o", help="Picture to write: .jpg, .png or .webp.", dir_okay=False)
     ],
     seed: Annotated[int | None, typer.Option(help="Seed of noise and light; random if not given.")] = None,
-    style: Annotated[str | None, typer.Option(help="Style code as a JSON array.")] = None,
+    style: Annotated[
+        str | None, typer.Option(help="Name of one of the model's styles, or a style code as a JSON array.")
+    ] = None,
     width: Annotated[int | None, typer.Option(help="Width of the picture, in pixels.")] = None,
     height: Annotated[int | None, typer.Option(help="Height of the picture, in pixels.")] = None,
     quality: Annotated[int | None, typer.Option(help="Quality of JPEG and WebP, 1 to 100.")] = None,
@@ -108,7 +110,7 @@ def render(
         fields: dict[str, object] = {
             "model": model,
             "seed": seed,
-            "style": None if style is None else _json(style),
+            "style": _json(style) if style and style.lstrip().startswith("[") else style,
             "width": width,
             "height": height,
             "quality": quality,

@@ -218,6 +218,7 @@ def _print_spec(spec: ModelSpec, parameters: int, file: Path) -> None:
         ("parameters", f"{parameters:,}"),
         ("trained at", _sizes(spec)),
         ("style code", f"{spec.style_dim} numbers" if spec.style_dim else "none"),
+        ("named styles", ", ".join(style.id for style in spec.styles) or "none"),
         ("licence", spec.licence),
         ("label set", f"{spec.labels.name}, {len(spec.labels.labels)} labels, {spec.labels.hash}"),
     ):

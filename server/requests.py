@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 
 from engine import MAX_SEED
 from models.spec import ModelSpec
+from server.errors import Problem
 from server.limits import Limits
 from server.maps import Instances, Map, resize_nearest
 from server.rendering import Patch, RenderRequest
@@ -26,9 +28,32 @@ def render_request(
         width=width,
         height=height,
         seed=fields.seed if fields.seed is not None else secrets.randbelow(MAX_SEED + 1),
-        style=None if fields.style is None else tuple(fields.style),
+        style=_code(spec, fields.style),
         changes=(Patch(0, 0, resize_nearest(labels, width, height)),),
         instances=None if instances is None else resize_nearest(instances, width, height),
+    )
+
+
+def _code(spec: ModelSpec, style: Sequence[float] | str | None) -> tuple[float, ...] | None:
+    """A style code as it was sent, or by its name; its length and values are for the engine to check."""
+    if not isinstance(style, str):
+        return None if style is None else tuple(style)
+    named = spec.style_called(style)
+    if named is None:
+        raise _unknown_style(spec, style)
+    return named.code
+
+
+def _unknown_style(spec: ModelSpec, style: str) -> Problem:
+    known = [style.id for style in spec.styles]
+    return Problem(
+        422,
+        "unknown-style",
+        "Unknown style",
+        f"Model {spec.id!r} has no style called {style!r}. "
+        + (f"There are: {', '.join(known)}." if known else "None of its styles has a name."),
+        f"{'Name one of these, or send' if known else 'Send'} a style code as a list of numbers, or a seed.",
+        extra={"styles": known},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic.json_schema import SkipJsonSchema
 
 from engine import MAX_SEED, MAX_STYLE
@@ -14,7 +14,21 @@ from server.errors import PROBLEM_TYPE
 from server.protocol import PictureFormat
 
 StyleValue = Annotated[float, Field(ge=-MAX_STYLE, le=MAX_STYLE, allow_inf_nan=False)]
+StyleCode = Annotated[list[StyleValue], Field(max_length=MAX_STYLE_DIM)]
+StyleName = Annotated[str, Field(max_length=64)]
 
+
+def _kind_of_style(value: object) -> Literal["none", "name", "code"]:
+    return "none" if value is None else "name" if isinstance(value, str) else "code"
+
+
+# Told apart by hand, so that an error speaks of what was sent and not of everything that could have been.
+Style = Annotated[
+    Annotated[StyleCode, Tag("code")]
+    | Annotated[StyleName, Tag("name")]
+    | Annotated[SkipJsonSchema[None], Tag("none")],
+    Discriminator(_kind_of_style),
+]
 
 INSTANCES = (
     "The instance map, for models that read one (instance_edges in /models): a greyscale PNG of 16 or 8 bits "
@@ -41,10 +55,10 @@ class GenerateRequest(BaseModel):
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | SkipJsonSchema[None] = Field(
         None, description="Seed of the noise and, without a style, of the light. Unset: random, and returned."
     )
-    style: Annotated[list[StyleValue], Field(max_length=MAX_STYLE_DIM)] | SkipJsonSchema[None] = Field(
+    style: Style = Field(
         None,
-        description=f"Style code: as many numbers as the model's style_dim, each within ±{MAX_STYLE:g}. "
-        "Unset: drawn from the seed.",
+        description="The id of one of the model's styles, or a style code: as many numbers as the model's "
+        f"style_dim, each within ±{MAX_STYLE:g}. Unset: drawn from the seed.",
     )
     width: Annotated[int, Field(ge=1, le=65535)] | SkipJsonSchema[None] = Field(
         None,
@@ -104,6 +118,14 @@ class LabelSetInfo(BaseModel):
     labels: list[LabelInfo]
 
 
+class StyleInfo(BaseModel):
+    """A style code that has a name."""
+
+    id: str = Field(description="What /generate takes as style.")
+    title: str
+    code: tuple[float, ...] = Field(description="As many numbers as the model's style_dim.")
+
+
 class ModelInfo(BaseModel):
     """One model."""
 
@@ -124,6 +146,7 @@ class ModelInfo(BaseModel):
     )
     largest_height: int | None = Field(description="Highest picture it paints, likewise.")
     style_dim: int = Field(description="Numbers in a style code; 0 if the model takes none.")
+    styles: list[StyleInfo] = Field(description="Its styles that have a name, in the order to offer them.")
     instance_edges: bool = Field(description="Whether it reads an instance map: the edges between things.")
     max_side: int
     max_pixels: int

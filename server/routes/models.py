@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from models.labels import LabelSet, meanings
 from models.spec import ModelSpec
-from server.schemas import LabelInfo, LabelSetInfo, ModelInfo, ModelList, problem_responses
+from server.schemas import LabelInfo, LabelSetInfo, ModelInfo, ModelList, StyleInfo, problem_responses
 from server.services import Services, ServicesOf, reads_instances
 
 router = APIRouter(tags=["models"])
@@ -39,6 +39,7 @@ def _info(spec: ModelSpec, services: Services) -> ModelInfo:
         largest_width=spec.largest[0] if spec.largest else None,
         largest_height=spec.largest[1] if spec.largest else None,
         style_dim=spec.style_dim,
+        styles=[StyleInfo(id=style.id, title=style.title, code=style.code) for style in spec.styles],
         instance_edges=reads_instances(spec),
         max_side=services.settings.max_side,
         max_pixels=services.settings.max_pixels,

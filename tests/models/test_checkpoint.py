@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from models.checkpoint import SPEC_KEY, CheckpointError, load, parameter_count, read_spec, save
-from models.spec import ModelSpec, SpecError
+from models.spec import ModelSpec, NamedStyle, SpecError
 from tests.tiny import tiny_networks, tiny_spec, write_tiny_model
 
 
@@ -96,6 +96,28 @@ def document(**changes: Any) -> str:
     return json.dumps(json.loads(tiny_spec().to_json()) | changes)
 
 
+STYLE = {"id": "noon", "title": "Noon", "code": [0.5] * 8}
+
+
+def test_named_styles_travel_with_the_model(tmp_path: Path) -> None:
+    codes = torch.randn(2, 8, generator=torch.Generator().manual_seed(0)).tolist()
+    styles = (
+        NamedStyle("noon", "Noon", tuple(codes[0])),
+        NamedStyle("golden-hour", "Gold…", tuple(codes[1])),
+    )
+    spec = replace(tiny_spec(), styles=styles)
+    path = tmp_path / "named.safetensors"
+    save(path, spec, *tiny_networks())
+    assert load(path).spec == read_spec(path) == spec
+    assert spec.style_called("golden-hour") == styles[1]
+    assert spec.style_called("dusk") is None
+    assert "styles" not in json.loads(tiny_spec().to_json()), "files without any stay as they were"
+    with pytest.raises(SpecError, match="0"):
+        replace(spec, style_dim=0)
+    with pytest.raises(SpecError, match="not finite"):
+        NamedStyle("noon", "Noon", (float("nan"),))
+
+
 @pytest.mark.parametrize(
     ("spec", "word"),
     [
@@ -118,6 +140,26 @@ def document(**changes: Any) -> str:
         (document(labels={"name": "x", "labels": [{"id": 0, "name": "a"}], "ignore": "x"}), "labels"),
         (document(provenance={"x": float("inf")}), "Infinity"),
         (document(name="\ud800"), "not JSON"),
+        (document(styles={}), "'styles' is no list"),
+        (document(styles=[STYLE] * 2), "'noon' comes twice"),
+        (document(styles=[STYLE | {"id": f"s{i}"} for i in range(65)]), "at most 64"),
+        (document(styles=["noon"]), "no style"),
+        (document(styles=[{}]), "id or title"),
+        (document(styles=[STYLE | {"id": "../noon"}]), "style id '../noon'"),
+        (document(styles=[STYLE | {"id": 7}]), "id or title"),
+        (document(styles=[STYLE | {"title": ""}]), "title of 1…60"),
+        (document(styles=[STYLE | {"title": "x" * 61}]), "title of 1…60"),
+        (document(styles=[STYLE | {"title": "a\x1b[2J"}]), "cannot be shown"),
+        (document(styles=[STYLE | {"code": "00000000"}]), "no list"),
+        (document(styles=[STYLE | {"code": [0.0] * 10_000}]), "no list"),
+        (document(styles=[STYLE | {"code": [0.0] * 7}]), "7 numbers"),
+        (document(styles=[STYLE | {"code": [0.0] * 7 + [True]}]), "no number"),
+        (document(styles=[STYLE | {"code": [0.0] * 7 + ["1"]}]), "no number"),
+        (document(styles=[STYLE | {"code": [0.0] * 7 + [-100.1]}]), "±100"),
+        (document(styles=[STYLE | {"code": [0.0] * 7 + [10**400]}]), "±100"),
+        (document(styles=[STYLE | {"code": [0.0] * 7 + [float("nan")]}]), "NaN"),
+        (document(styles=[STYLE | {"code": [0.0] * 7 + [1.5]}]).replace("1.5", "1e999"), "±100"),
+        (document(styles=[STYLE | {"code": []}]), "0 numbers"),
         (document(style_dim=8).replace('"style_dim": 8', '"style_dim": ' + "9" * 5000), "not JSON"),
     ],
 )

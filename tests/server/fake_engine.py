@@ -7,17 +7,21 @@ previews are without the style.
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from engine import MAX_STYLE, EngineError, UnknownModel
 from models.labels import LabelSet, load_label_set
-from models.spec import ModelSpec
+from models.spec import ModelSpec, NamedStyle
 
 STYLE_DIM = 4
 DEVICE_THREAD = "device"
+NAMED_STYLES = (
+    NamedStyle("noon", "Noon", (2.0, 0.5, 0.0, 0.0)),
+    NamedStyle("golden-hour", "Golden hour", (-1.25, 0.0, 0.0, 3.0)),
+)
 
 
 def fake_spec(
@@ -141,8 +145,9 @@ class FakeLibrary:
         self.exact_gate.set()
         self.warm_up_gate.set()
         things = fake_spec("things", load_label_set("coco182"), 0, {"instance_edges": True})
+        named = replace(fake_spec(), styles=NAMED_STYLES)
         city = fake_spec("city", load_label_set("cityscapes35"))
-        self._specs = {spec.id: spec for spec in (fake_spec(), city, things)}
+        self._specs = {spec.id: spec for spec in (named, city, things)}
 
     @property
     def default_id(self) -> str:

@@ -176,7 +176,18 @@ def _fields(rng: random.Random) -> dict[str, Any]:
         "format": ["jpeg", "png", "webp", "jpg", "gif", *strange],
         "quality": [1, 50, 100, 0, 101, *strange],
         "model": ["", "things", "none", "../../etc/passwd", *strange],
-        "style": [*map(json.dumps, STYLES), "[]", "[1e999]", "{}", "null", "[[[]]]", "[" * 3000, *strange],
+        "style": [
+            *map(json.dumps, STYLES),
+            "noon",
+            " noon",
+            "[]",
+            "[1e999]",
+            "{}",
+            "null",
+            "[[[]]]",
+            "[" * 3000,
+            *strange,
+        ],
         "other": strange,
     }
     names = rng.sample(list(choices), rng.choice([0, 0, 0, 1, 1, 2, 4]))

@@ -345,7 +345,11 @@ def test_models(client: Client) -> None:
             assert cityscapes["vegetation"]["concepts"] == list(meanings("vegetation"))
             assert all(label["concepts"] for label in cityscapes.values())
             assert [model["instance_edges"] for model in listed] == [False, False, True]
-            assert listed[2]["style_dim"] == 0
+            assert one["styles"] == [
+                {"id": "noon", "title": "Noon", "code": [2.0, 0.5, 0.0, 0.0]},
+                {"id": "golden-hour", "title": "Golden hour", "code": [-1.25, 0.0, 0.0, 3.0]},
+            ]
+            assert (listed[1]["styles"], listed[2]["styles"], listed[2]["style_dim"]) == ([], [], 0)
             assert (one["largest_width"], one["largest_height"]) == (None, None)
 
     run(main())

@@ -66,7 +66,10 @@ def test_render_paints_a_file(fake: FakeLibrary, tmp_path: Path) -> None:
     call("render", str(EXAMPLES / "lake.png"), "-o", str(out), "--seed", "5", "--width", "64")
     assert out.read_bytes() == first
     call("render", str(EXAMPLES / "lake.png"), "-o", str(out), "--style", "[9, 0, 0, 0]", "--width", "64")
-    assert out.read_bytes() != first
+    by_code = out.read_bytes()
+    assert by_code != first
+    call("render", str(EXAMPLES / "lake.png"), "-o", str(out), "--style", "noon", "--width", "64")
+    assert out.read_bytes() not in (first, by_code)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +78,7 @@ def test_render_paints_a_file(fake: FakeLibrary, tmp_path: Path) -> None:
         (["{mask}", "-o", "out.gif"], "does not end in .jpg"),
         (["{mask}", "-o", "{tmp}/out.jpg", "--seed", "-1"], "seed"),
         (["{mask}", "-o", "{tmp}/out.jpg", "--style", "[1"], "is not JSON"),
+        (["{mask}", "-o", "{tmp}/out.jpg", "--style", "moon"], "There are: noon, golden-hour."),
         (["{mask}", "-o", "{tmp}/out.jpg", "--model", "none"], "there is no such model"),
         (["{mask}", "-o", "{tmp}/out.jpg", "--width", "5000"], "at most 2048"),
         (["{mask}", "-o", "{tmp}/none/out.jpg"], "No such file or directory"),

@@ -99,6 +99,49 @@ def test_json_in_and_out(client: Client, scene: np.ndarray) -> None:
     run(main())
 
 
+def test_a_style_by_its_name_is_the_style_by_its_code(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        picture = palette_png(scene)
+        code, accept = [-1.25, 0.0, 0.0, 3.0], {"accept": "application/json"}
+        body = {"mask": base64.b64encode(picture).decode(), "seed": 3, "format": "png"}
+        form = {"seed": "3", "format": "png"}
+        async with client() as http:
+            answers = [
+                await http.post("/generate", json=body | {"style": code}, headers=accept),
+                await http.post("/generate", json=body | {"style": "golden-hour"}, headers=accept),
+                await http.post(
+                    "/generate", files=mask(picture), data=form | {"style": "golden-hour"}, headers=accept
+                ),
+            ]
+            assert answers[0].json()["style"] == code
+            assert answers[0].json() == answers[1].json() == answers[2].json()
+            noon = await http.post("/generate", json=body | {"style": "noon"}, headers=accept)
+            assert noon.json()["style"] == [2.0, 0.5, 0.0, 0.0]
+            assert noon.json()["image"] != answers[0].json()["image"]
+
+    run(main())
+
+
+def test_a_style_that_the_model_does_not_name(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        async with client() as http:
+            body = {"mask": base64.b64encode(palette_png(scene)).decode(), "style": "m\u00f6\nnd"}
+            unknown = problem(await http.post("/generate", json=body), 422, "unknown-style")
+            assert unknown["styles"] == ["noon", "golden-hour"]
+            assert "m\u00f6" in unknown["detail"]
+            assert "\n" not in unknown["detail"]
+            city = problem(await http.post("/generate", json=body | {"model": "city"}), 422, "unknown-style")
+            assert city["styles"] == []
+            assert "None of its styles has a name" in city["detail"]
+            # The error speaks of the code that was sent, and of no other reading of it.
+            wrong = await http.post("/generate", json=body | {"style": [1, "x", 0, 0]})
+            assert [entry["field"] for entry in problem(wrong, 422, "invalid-value")["errors"]] == [
+                "style.code.1"
+            ]
+
+    run(main())
+
+
 def test_the_map_is_resized_to_the_picture(client: Client, scene: np.ndarray) -> None:
     async def main() -> None:
         async with client() as http:
@@ -207,6 +250,10 @@ def test_bodies_that_cannot_be_read(client: Client, sent: dict[str, Any], status
         ({"style": "[1e999,0,0,0]"}, 422, "invalid-value", "style"),
         ({"style": "[1, 2]"}, 422, "not-paintable", "4"),
         ({"style": "[101, 0, 0, 0]"}, 422, "invalid-value", "100"),
+        ({"style": "moon"}, 422, "unknown-style", "noon, golden-hour"),
+        ({"style": "Noon"}, 422, "unknown-style", "noon, golden-hour"),
+        ({"style": "null"}, 422, "unknown-style", "list of numbers"),
+        ({"style": "x" * 65}, 422, "invalid-value", "style"),
         ({"sed": "1"}, 422, "invalid-value", "sed"),
         ({"model": "none"}, 404, "unknown-model", "GET /models"),
     ],
