@@ -1,4 +1,6 @@
-"""One .safetensors file is one model: tensors `generator.*` and `encoder.*`, and the spec in the header.
+"""One .safetensors file is one model: its tensors, and its spec in the header.
+
+A painter holds `generator.*` and, most of them, `encoder.*`; a segmenter, which reads photos, `segmenter.*`.
 
 Nothing here runs code from a file, and a file's claims are held against its tensors before memory is taken.
 """
@@ -20,7 +22,10 @@ from torch.overrides import TorchFunctionMode
 
 from models.encoder import Encoder, SpadeEncoder, StyleEncoder
 from models.generator import Generator, StyledSpadeGenerator
+from models.labels import LabelSet
+from models.pix2pix import DEEPEST, SHALLOWEST, Pix2PixGenerator
 from models.published import STATISTICS, UPSAMPLINGS, OasisGenerator, SpadeGenerator
+from models.segmenter import FCN, STAGES, Segmenter, UNet
 from models.spec import (
     ModelSpec,
     SpecError,
@@ -50,6 +55,14 @@ class LoadedModel:
     spec: ModelSpec
     generator: Generator
     encoder: Encoder | None
+
+
+@dataclass(frozen=True)
+class LoadedSegmenter:
+    """A segmenter in evaluation mode, float32, on the CPU, and its spec."""
+
+    spec: ModelSpec
+    network: Segmenter
 
 
 Networks = tuple[Generator, Encoder | None]
@@ -114,6 +127,35 @@ def oasis(spec: ModelSpec) -> Networks:
     return generator, None
 
 
+def pix2pix(spec: ModelSpec) -> Networks:
+    """A pix2pix baseline from its options: a map in, a picture out, and nothing to choose."""
+    if spec.style_dim:
+        raise SpecError(f"entry 'style_dim' is {spec.style_dim}: this architecture has no style code")
+    generator = Pix2PixGenerator(
+        spec.labels.channels,
+        int_option(spec.options, "width", 1, _WIDEST),
+        int_option(spec.options, "depth", SHALLOWEST, DEEPEST),
+    )
+    _check_stride(spec, generator)
+    return generator, None
+
+
+def unet_segmenter(spec: ModelSpec) -> Segmenter:
+    """A U-Net segmenter from its options."""
+    return UNet(spec.labels.channels, ints_option(spec.options, "widths", 1, 4096, longest=9))
+
+
+def fcn_segmenter(spec: ModelSpec) -> Segmenter:
+    """An FCN-8s segmenter from its options."""
+    widths = ints_option(spec.options, "widths", 1, 4096, longest=STAGES)
+    layers = ints_option(spec.options, "layers", 1, 16, longest=STAGES)
+    if len(widths) != STAGES or len(layers) != STAGES:
+        raise SpecError(
+            f"options 'widths' and 'layers' hold {len(widths)} and {len(layers)}, expected {STAGES}"
+        )
+    return FCN(spec.labels.channels, widths, layers, int_option(spec.options, "top", 1, 4096))
+
+
 def _cells(spec: ModelSpec) -> tuple[int, int] | None:
     if spec.largest is None:
         return None
@@ -128,17 +170,21 @@ def _odd_option(options: Mapping[str, Any], name: str, high: int) -> int:
     return value
 
 
-def _check_stride(spec: ModelSpec, generator: Generator) -> None:
-    if generator.stride != spec.stride:
-        raise SpecError(
-            f"entry 'stride' is {spec.stride}, but the generator's options make it {generator.stride}"
-        )
+def _check_stride(spec: ModelSpec, network: Generator | Segmenter) -> None:
+    if network.stride != spec.stride:
+        kind = "segmenter" if isinstance(network, UNet | FCN) else "generator"
+        raise SpecError(f"entry 'stride' is {spec.stride}, but the {kind}'s options make it {network.stride}")
 
 
 ARCHITECTURES: Mapping[str, Callable[[ModelSpec], Networks]] = {
     "styled-spade": styled_spade,
     "spade": spade,
     "oasis": oasis,
+    "pix2pix": pix2pix,
+}
+SEGMENTERS: Mapping[str, Callable[[ModelSpec], Segmenter]] = {
+    "unet-segmenter": unet_segmenter,
+    "fcn-segmenter": fcn_segmenter,
 }
 
 
@@ -152,21 +198,54 @@ def read_spec(path: Path) -> ModelSpec:
 
 
 def load(path: Path) -> LoadedModel:
-    """Read a model.
+    """Read a model that paints.
 
     Raises:
-        CheckpointError: as `read_spec`; or keys, shapes, types or values that do not fit the spec, named.
+        CheckpointError: as `read_spec`; a segmenter; or keys, shapes, types or values that do not fit the
+            spec, named.
     """
     spec, shapes = _read_header(path)
+    if spec.architecture in SEGMENTERS:
+        raise CheckpointError(
+            str(path),
+            f"a segmenter ({spec.architecture}), which reads photos and paints none",
+            "Give it where a segmenter is asked for; to paint, name a model of another architecture.",
+        )
     try:
         generator, encoder = empty_networks(spec)
     except SpecError as error:
         raise _bad_spec(path, error) from error
-    networks = _together(generator, encoder)
+    _fill(path, _together(generator, encoder), shapes)
+    return LoadedModel(spec, generator, encoder)
+
+
+def load_segmenter(path: Path) -> LoadedSegmenter:
+    """Read a segmenter.
+
+    Raises:
+        CheckpointError: as `read_spec`; a model that paints; or keys, shapes, types or values that do not fit
+            the spec, named.
+    """
+    spec, shapes = _read_header(path)
+    if spec.architecture not in SEGMENTERS:
+        raise CheckpointError(
+            str(path),
+            f"a model that paints ({spec.architecture}), no segmenter",
+            f"Name a segmenter's file: {' or '.join(SEGMENTERS)}, as the recipes 'segment' write them.",
+        )
+    try:
+        network = empty_segmenter(spec)
+    except SpecError as error:
+        raise _bad_spec(path, error) from error
+    _fill(path, nn.ModuleDict({"segmenter": network}), shapes)
+    return LoadedSegmenter(spec, network)
+
+
+def _fill(path: Path, networks: nn.ModuleDict, shapes: Mapping[str, list[int]]) -> None:
+    """Give empty networks the file's values, in evaluation mode; raises CheckpointError."""
     _compare(path, {name: list(value.shape) for name, value in networks.state_dict().items()}, shapes)
     networks.load_state_dict(_read_tensors(path, networks.state_dict()), assign=True)
     networks.eval().requires_grad_(False)
-    return LoadedModel(spec, generator, encoder)
 
 
 def empty_networks(spec: ModelSpec) -> Networks:
@@ -179,6 +258,20 @@ def empty_networks(spec: ModelSpec) -> Networks:
         return ARCHITECTURES[spec.architecture](spec)
 
 
+def empty_segmenter(spec: ModelSpec) -> Segmenter:
+    """The segmenter that a spec describes, without values: on the meta device, as `empty_networks`.
+
+    Raises:
+        SpecError: options that describe no network.
+    """
+    if spec.style_dim:
+        raise SpecError(f"entry 'style_dim' is {spec.style_dim}: a segmenter has no style code")
+    with torch.device("meta"), _Unfilled():
+        network = SEGMENTERS[spec.architecture](spec)
+    _check_stride(spec, network)
+    return network
+
+
 def save(
     path: Path,
     spec: ModelSpec,
@@ -188,9 +281,46 @@ def save(
 ) -> None:
     """Write a model: convolution weights in the type given, everything else as it is; the file appears whole
     or not at all."""
-    networks = _together(generator, encoder)
+    _write(path, spec, _together(generator, encoder), convolutions)
+
+
+def save_segmenter(
+    path: Path, spec: ModelSpec, network: Segmenter, convolutions: torch.dtype = torch.float16
+) -> None:
+    """Write a segmenter, as `save` does. With float32 it comes back exactly as it was."""
+    _write(path, spec, nn.ModuleDict({"segmenter": network}), convolutions)
+
+
+def segmenter_spec(
+    network: Segmenter,
+    labels: LabelSet,
+    *,
+    model_id: str,
+    name: str,
+    native_size: int,
+    licence: str,
+    provenance: Mapping[str, Any],
+) -> ModelSpec:
+    """The spec of a segmenter that has been built: its architecture and options are read off the network."""
+    return ModelSpec(
+        id=model_id,
+        name=name,
+        architecture="unet-segmenter" if isinstance(network, UNet) else "fcn-segmenter",
+        labels=labels,
+        native_size=native_size,
+        stride=network.stride,
+        style_dim=0,
+        licence=licence,
+        provenance=provenance,
+        options=network.options,
+    )
+
+
+def _write(path: Path, spec: ModelSpec, networks: nn.ModuleDict, convolutions: torch.dtype) -> None:
     convolved = {
-        f"{name}.weight" for name, module in networks.named_modules() if isinstance(module, nn.Conv2d)
+        f"{name}.weight"
+        for name, module in networks.named_modules()
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
     }
     tensors = {
         name: (value.to(convolutions) if name in convolved else value).detach().cpu().contiguous()
@@ -261,10 +391,9 @@ def _read_header(path: Path) -> tuple[ModelSpec, dict[str, list[int]]]:
         raise CheckpointError(str(path), f"holds tensors of type {strange}", f"Use {sorted(_DTYPES)}.")
     try:
         spec = ModelSpec.from_json(text)
-        if spec.architecture not in ARCHITECTURES:
-            raise SpecError(
-                f"architecture {spec.architecture[:60]!r}: this version knows {sorted(ARCHITECTURES)}"
-            )
+        known = sorted([*ARCHITECTURES, *SEGMENTERS])
+        if spec.architecture not in known:
+            raise SpecError(f"architecture {spec.architecture[:60]!r}: this version knows {known}")
     except SpecError as error:
         raise _bad_spec(path, error) from error
     return spec, shapes

@@ -1,8 +1,8 @@
 """Generators: label map + style + noise → picture. The built-in family; the published ones stand in
-published.py.
+published.py, the baseline without SPADE in pix2pix.py.
 
-What every `Generator` has: label_channels, instance_edges, stride, style_dim, start_grid, fc, conv_img,
-stages, grids and code_from_normal.
+What every `Generator` has: label_channels, instance_edges, stride, style_dim, start_grid, conv_img and
+code_from_normal; a `ModulatedGenerator` also fc, stages and grids.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.noise import noise_field
+from models.pix2pix import Pix2PixGenerator
 from models.published import OasisGenerator, SpadeGenerator
 from models.spade import LEAK, StyledSpadeBlock, StyledSpadeNorm, StyleField, one_hot, resize_labels
 
@@ -128,7 +129,8 @@ class StyledSpadeGenerator(nn.Module):
         return torch.tanh(self.conv_img(F.leaky_relu(x, LEAK)).float())
 
 
-Generator = StyledSpadeGenerator | SpadeGenerator | OasisGenerator
+ModulatedGenerator = StyledSpadeGenerator | SpadeGenerator | OasisGenerator
+Generator = ModulatedGenerator | Pix2PixGenerator
 
 
 def feathered(style_map: Tensor, count: int) -> Tensor:
