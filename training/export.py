@@ -1,33 +1,39 @@
-"""From a run to a servable checkpoint: averaged weights, fresh batch statistics, the prior of the style
-codes."""
+"""From a run to a servable checkpoint: what tasks share when they export averaged weights."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models.checkpoint import save
-from models.encoder import StyleEncoder
+from models.encoder import Encoder
 from models.generator import StyledSpadeGenerator
-from models.spade import StyleField
-from models.spec import ModelSpec
-from training.data import Pair, to_float
-from training.loop import Run, seeded
+from training.data import Batch, Pair, to_float
+from training.distributed import Draws, Stream
+from training.task import Task
 
 PRIOR_PICTURES = 1_000
 NATIVE = 256  # pixels; larger pictures are trained on in crops
+STATISTICS_BATCH = 4
+
+
+def native_side(pairs: Sequence[Pair], stride: int) -> int:
+    """Side of an export's native size: as the smallest training picture allows, at most NATIVE pixels, a
+    multiple of the stride."""
+    smallest = min(min(pair.labels.shape) for pair in pairs)
+    return min(smallest, NATIVE) // stride * stride
 
 
 @torch.no_grad()
-def codes_of(encoder: StyleEncoder, pairs: Sequence[Pair]) -> Tensor:
-    """Mean style codes of pictures: float32 (len(pairs), D)."""
+def codes_of(encoder: Encoder, pairs: Sequence[Pair]) -> Tensor:
+    """Mean style codes of the first PRIOR_PICTURES pictures: float32 (M, D)."""
     device = next(encoder.parameters()).device
-    codes = [encoder(to_float(pair.image).unsqueeze(0).to(device))[0].float() for pair in pairs]
+    codes = [
+        encoder(to_float(pair.image).unsqueeze(0).to(device))[0].float() for pair in pairs[:PRIOR_PICTURES]
+    ]
     return torch.cat(codes)
 
 
@@ -57,61 +63,18 @@ def measuring_statistics(network: nn.Module) -> Generator[None]:
 
 
 @torch.no_grad()
-def refresh_statistics(run: Run, side: int, size: int = 4) -> None:
-    """Measure the batch statistics of the averaged generator: the trained one's belong to other weights."""
-    generator, encoder = run.networks.generator, run.networks.encoder
-    with measuring_statistics(generator):
-        for i in range(run.recipe.statistics_batches):
-            rng = seeded(run.recipe.seed, 2**41 + i)
-            batch = run.batch(size, side, rng)
-            code, _ = encoder(batch.whole)
-            grids = generator.grids(side, side)
-            noise = [torch.randn(size, generator.noise_channels, h, w, device=code.device) for h, w in grids]
-            generator(batch.given, StyleField(code.float().unsqueeze(1)), noise)
-
-
-def export(
-    run: Run,
-    path: Path,
-    model_id: str,
-    name: str,
-    licence: str,
-    provenance: Mapping[str, Any],
-) -> ModelSpec:
-    """Write the run's averaged generator and style encoder as one checkpoint.
+def refresh_statistics(
+    task: Task, network: nn.Module, paint: Callable[[Batch, Draws], Any], side: int
+) -> None:
+    """Measure the batch statistics of averaged weights: the trained network's belong to other weights.
 
     Args:
-        run: a run, as resumed.
-        path: the file to write.
-        model_id, name, licence, provenance: see `ModelSpec`; recipe and pictures seen are added to the
-        provenance.
-
-    Returns:
-        The spec written.
+        network: holds the averaged weights.
+        paint: passes a batch through it.
+        side: of the crops, in pixels.
     """
-    recipe = run.recipe
-    with run.averaged() as (generator, encoder):
-        fit_prior(generator, codes_of(encoder, run.pairs[:PRIOR_PICTURES]))
-        # Crops as large as the smallest training picture allows, at most NATIVE pixels.
-        smallest = min(min(pair.labels.shape) for pair in run.pairs)
-        side = min(smallest, NATIVE) // generator.stride * generator.stride
-        refresh_statistics(run, side)
-        spec = ModelSpec(
-            id=model_id,
-            name=name,
-            architecture="styled-spade",
-            labels=run.labels,
-            native_size=side,
-            stride=generator.stride,
-            style_dim=recipe.style_dim,
-            licence=licence,
-            provenance={**provenance, "pictures_seen": run.seen, "recipe": recipe.to_json()},
-            options={
-                "widths": list(recipe.widths),
-                "hidden": recipe.hidden,
-                "noise_channels": recipe.noise_channels,
-                "encoder_widths": list(recipe.encoder_widths),
-            },
-        )
-        save(path, spec, generator, encoder)
-    return spec
+    run = task.recipe.run
+    with measuring_statistics(network):
+        for first in range(0, run.statistics_batches * STATISTICS_BATCH, STATISTICS_BATCH):
+            batch = task.batch(STATISTICS_BATCH, side, first, Stream.STATISTICS_DATA)
+            paint(batch, Draws(run.seed, first, STATISTICS_BATCH, task.fabric.device, Stream.STATISTICS))

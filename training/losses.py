@@ -10,14 +10,15 @@ from torch import Tensor
 
 from models.discriminator import FAKE
 from models.spade import resize_labels
+from training.distributed import Draws, global_average, global_mean, global_sum
 
 BALANCE_LIMIT = 8.0  # how much more a rare class may weigh than an average one
 
 
 def class_weights(labels: Tensor, classes: int, ignore: int | None) -> Tensor:
-    """Inverse-frequency weights of the classes in a batch (Schönfeld et al. 2021, eq. 1), limited; (classes,)
-    float32."""
-    counts = torch.bincount(labels.flatten(), minlength=classes).float()
+    """Inverse-frequency weights of the classes in a batch, that of all processes (Schönfeld et al. 2021, eq.
+    1), limited; (classes,) float32."""
+    counts = global_sum(torch.bincount(labels.flatten(), minlength=classes).float())
     if ignore is not None:
         counts[ignore] = 0
     present = (counts > 0).sum().clamp(min=1)
@@ -43,13 +44,14 @@ def fake_loss(scores: Tensor) -> Tensor:
     return F.cross_entropy(scores.float(), target)
 
 
-def label_mix(labels: Tensor, classes: int) -> Tensor:
+def label_mix(labels: Tensor, classes: int, draws: Draws | None = None) -> Tensor:
     """LabelMix (Schönfeld et al. 2021, sec. 3.2): a random side, real or fake, per class and picture.
 
     labels int64 (B, h, w) → float32 (B, 1, h, w): 1 where the real picture shows, 0 where the generated one
     does.
     """
-    side = torch.randint(0, 2, (labels.shape[0], classes), device=labels.device)
+    shape = (labels.shape[0], classes)
+    side = draws.integers(0, 2, *shape) if draws else torch.randint(0, 2, shape, device=labels.device)
     return side.gather(1, labels.flatten(1)).view_as(labels).unsqueeze(1).float()
 
 
@@ -68,7 +70,7 @@ def feature_loss(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
     """Mean absolute difference of features, layer by layer (Wang et al. 2018, eq. 4), each in units of its
     real size."""
     terms = [
-        F.l1_loss(f.float(), r.float()) / (r.float().abs().mean() + 1e-3)
+        F.l1_loss(f.float(), r.float()) / (global_average(r.float().abs().mean()) + 1e-3)
         for f, r in zip(fake, real, strict=True)
     ]
     return torch.stack(terms).mean()
@@ -81,10 +83,20 @@ class RegionSampler:
         labels: int64 (B, H, W).
         samples: pixels drawn (with replacement) from each region.
         smallest: regions of fewer pixels at the sampled resolution are passed over.
+        classes: more than the largest id.
+        draws: where a training step's random numbers come from; torch's generator by default.
     """
 
-    def __init__(self, labels: Tensor, samples: int = 256, smallest: int = 48) -> None:
+    def __init__(
+        self,
+        labels: Tensor,
+        samples: int = 256,
+        smallest: int = 48,
+        classes: int = 256,
+        draws: Draws | None = None,
+    ) -> None:
         self.labels, self.samples, self.smallest = labels, samples, smallest
+        self.classes, self.draws = classes, draws
         self._positions: dict[tuple[int, int], Tensor] = {}
 
     def positions(self, height: int, width: int) -> Tensor:
@@ -94,15 +106,25 @@ class RegionSampler:
         return self._positions[height, width]
 
     def _draw(self, labels: Tensor) -> Tensor:
-        count = int(labels.max()) + 1
+        count = self.classes
         picture = torch.arange(labels.shape[0], device=labels.device)[:, None, None]
         order = (picture * count + labels).flatten().argsort()
-        sizes = torch.bincount((picture * count + labels).flatten())
+        sizes = torch.bincount((picture * count + labels).flatten(), minlength=labels.shape[0] * count)
         starts = sizes.cumsum(0) - sizes
         large = sizes >= self.smallest
         sizes, starts = sizes[large, None], starts[large, None]
-        pick = torch.rand(sizes.shape[0], self.samples, device=labels.device) * sizes
+        pick = self._fractions(labels.shape[0])[large] * sizes
         return order[starts + pick.long().clamp(max=sizes - 1)]
+
+    def _fractions(self, pictures: int) -> Tensor:
+        """Uniform in [0, 1), a row for every region that could be: (pictures · classes, samples)."""
+        shape = (pictures, self.classes, self.samples)
+        drawn = self.draws.uniform(*shape) if self.draws else torch.rand(shape, device=self.labels.device)
+        return drawn.flatten(0, 1)
+
+    def directions(self, count: int, channels: int, kernel: int) -> Tensor:
+        """Random filters to measure with, see `random_directions`."""
+        return random_directions(count, channels, kernel, self.labels.device, self.draws)
 
 
 def sliced_wasserstein(fake: Tensor, real: Tensor, regions: RegionSampler, directions: Tensor) -> Tensor:
@@ -121,8 +143,6 @@ def sliced_wasserstein(fake: Tensor, real: Tensor, regions: RegionSampler, direc
         logarithm keeps one very different region from drowning the others, and still pulls on it.
     """
     where = regions.positions(fake.shape[2], fake.shape[3])
-    if not where.shape[0]:
-        return fake.sum() * 0
 
     def measured(x: Tensor) -> Tensor:
         pad = directions.shape[-1] // 2
@@ -133,14 +153,20 @@ def sliced_wasserstein(fake: Tensor, real: Tensor, regions: RegionSampler, direc
 
     with torch.no_grad():
         target = measured(real)
-        spread = target.std(dim=1, keepdim=True) + 0.05 * target.std() + 1e-4
-    return torch.log1p((measured(fake) - target).abs() / spread).mean()
+        mean, square = (global_average(global_mean(value)) for value in (target, target.square()))
+        overall = (square - mean.square()).clamp(min=0).sqrt()
+        squares = (target - target.mean(1, keepdim=True)).square().sum(1, keepdim=True)
+        spread = (squares / (regions.samples - 1)).sqrt() + 0.05 * overall + 1e-4
+    return global_mean(torch.log1p((measured(fake) - target).abs() / spread))
 
 
-def random_directions(count: int, channels: int, kernel: int, device: torch.device) -> Tensor:
+def random_directions(
+    count: int, channels: int, kernel: int, device: torch.device, draws: Draws | None = None
+) -> Tensor:
     """Random filters of unit norm, (count, channels, kernel, kernel); those wider than a pixel have mean
     0."""
-    filters = torch.randn(count, channels, kernel, kernel, device=device)
+    shape = (count, channels, kernel, kernel)
+    filters = draws.shared_normal(*shape) if draws else torch.randn(shape, device=device)
     if kernel > 1:
         filters = filters - filters.mean((1, 2, 3), keepdim=True)
     return F.normalize(filters.flatten(1)).view_as(filters)
@@ -150,9 +176,9 @@ def texture_loss(fake: Tensor, real: Tensor, regions: RegionSampler, count: int 
     """Sliced Wasserstein distance of 5×5 patches at full size down to an eighth, pictures (B, 3, H, W)."""
     terms: list[Tensor] = []
     for _ in range(4):
-        terms.append(sliced_wasserstein(fake, real, regions, random_directions(count, 3, 5, fake.device)))
+        terms.append(sliced_wasserstein(fake, real, regions, regions.directions(count, 3, 5)))
         fake, real = F.avg_pool2d(fake, 2), F.avg_pool2d(real, 2)
-    terms.append(sliced_wasserstein(fake, real, regions, random_directions(8, 3, 1, fake.device)))
+    terms.append(sliced_wasserstein(fake, real, regions, regions.directions(8, 3, 1)))
     return torch.stack(terms).mean()
 
 
@@ -161,7 +187,7 @@ def feature_texture_loss(
 ) -> Tensor:
     """Sliced Wasserstein distance of a frozen network's features, each layer (B, C, h, w)."""
     terms = [
-        sliced_wasserstein(f, r, regions, random_directions(count, f.shape[1], 1, f.device))
+        sliced_wasserstein(f, r, regions, regions.directions(count, f.shape[1], 1))
         for f, r in zip(fake, real, strict=True)
     ]
     return torch.stack(terms).mean()

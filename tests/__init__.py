@@ -1,0 +1,1 @@
+"""The tests. A package of this name, so that none that another project installed stands before it."""
