@@ -143,37 +143,38 @@ def inspect(
 def train(
     data: Annotated[Path, typer.Argument(help="Folder of images/ and labels/, or of .tar shards of them.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run; continued if it exists.")],
-    pictures: Annotated[int | None, typer.Option(help="Pictures to train on, repeats included.")] = None,
-    labels: Annotated[str, typer.Option(help="Label set that the label maps are in.")] = "landscape17",
     recipe: Annotated[
+        str, typer.Option(help="What to train: a recipe that comes with the program, or a .toml file.")
+    ] = "builtin",
+    pictures: Annotated[int | None, typer.Option(help="Pictures to train on, repeats included.")] = None,
+    labels: Annotated[
+        str, typer.Option(help="Label set of the label maps: a built-in one, or a .json or .toml file.")
+    ] = "landscape17",
+    values: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A value of the recipe; may be repeated.", metavar="NAME=JSON"),
+        typer.Option("--set", help="A value of the recipe; may be repeated.", metavar="SECTION.NAME=VALUE"),
     ] = None,
     precision: Annotated[str, typer.Option(help="bf16-mixed or 32-true.")] = "bf16-mixed",
     accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    devices: Annotated[int, typer.Option(help="Processes that share each batch, one a device.", min=1)] = 1,
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
-    save_every: Annotated[int, typer.Option(help="Pictures between saved states.", min=1)] = 1_000,
-    sheet_every: Annotated[int, typer.Option(help="Pictures between contact sheets.", min=1)] = 2_000,
 ) -> None:
-    """Train a model of the built-in family on your own pictures and label maps."""
-    values = dict(_recipe_value(item) for item in recipe or [])
-    if pictures is not None:
-        values["pictures"] = pictures
+    """Train a model on your own pictures and label maps."""
+    overrides = [*(values or []), *([f"run.pictures={pictures}"] if pictures is not None else [])]
     with _errors_said():
         from training.cli import train as run_training
-        from training.recipe import Recipe
+        from training.recipe import load_recipe
 
         try:
             run_training(
                 data,
                 out,
-                recipe=Recipe().with_overrides(**values),
+                recipe=load_recipe(recipe, overrides),
                 labels=labels,
                 precision=precision,
                 accelerator=accelerator,
+                devices=devices,
                 threads=threads,
-                save_every=save_every,
-                sheet_every=sheet_every,
             )
         except (ValueError, RuntimeError) as error:
             # The trainer's own errors speak to people; others have a traceback to offer.
@@ -252,18 +253,6 @@ def import_(
             licence=licence,
             force=force,
         )
-
-
-def _recipe_value(item: str) -> tuple[str, Any]:
-    name, equals, value = item.partition("=")
-    if not equals:
-        _fail(f"--set {item}", "It has no value.", "Write NAME=JSON, such as pictures=50000.")
-    return name, _tuples(_json(value))
-
-
-def _tuples(value: Any) -> Any:
-    """JSON's lists as the recipe's tuples."""
-    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
 
 
 def _json(text: str) -> Any:

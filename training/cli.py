@@ -1,29 +1,36 @@
-"""The `train` command: run or continue a training run, with progress and contact sheets."""
+"""The `train` command: run or continue a training run, with progress, a journal and an export at the end."""
 
 from __future__ import annotations
 
-import json
 import re
-import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
+import rich.progress
 import torch
 from lightning_fabric import Fabric
-from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
-from models.labels import load_label_set
+from models.labels import LabelSet, load_label_set, read_label_set
+from training import distributed
 from training.data import Pair, fitted, read_pairs, split_of
-from training.export import export
-from training.loop import Run
-from training.recipe import Recipe
-from training.sheet import contact_sheet
+from training.journal import Journal, due
+from training.recipe import Recipe, load_recipe
+from training.run import Run
 
 SHEET_PAIRS = 8
 PRECISIONS = ("bf16-mixed", "32-true")
-LOG_EVERY = 200  # pictures
 
 
 def train(
@@ -33,60 +40,67 @@ def train(
     labels: str = "landscape17",
     precision: str = "bf16-mixed",
     accelerator: str = "auto",
+    devices: int = 1,
     threads: int | None = None,
-    save_every: int = 1_000,
-    sheet_every: int = 2_000,
     console: Console | None = None,
 ) -> Path:
-    """Train the built-in family on a source of pairs; an existing run in `out` is continued.
+    """Train a recipe on a source of pairs; an existing run in `out` is continued.
 
     Args:
-        data: folder of images/ and labels/, or of .tar shards (see `training.data`).
+        data: see `training.data.read_pairs`.
         out: the run's folder.
         recipe: what to train; the built-in recipe by default.
-        labels: name of the label set that the label maps are in.
+        labels: the label set that the label maps are in: a name, or a .json or .toml file.
         precision: "bf16-mixed" or "32-true"; accelerator: as Lightning Fabric names it.
-        threads: CPU threads; torch's own choice by default.
-        save_every, sheet_every: pictures between saved states and between contact sheets.
+        devices: processes, one a device; batches are shared among them.
+        threads: CPU threads of each; torch's own choice by default.
 
     Returns:
         The finished model, `out/NAME.safetensors`, NAME the run's folder's.
 
     Raises:
-        DataError, TrainingError, ValueError: with a message for a person.
+        DataError, LabelError, TrainingError, ValueError: with a message for a person.
     """
-    console = console or Console()
-    recipe = recipe or Recipe()
+    recipe = recipe or load_recipe("builtin")
     if precision not in PRECISIONS:  # fp16 would need its losses scaled, and nothing here needs fp16
         raise ValueError(f"precision {precision!r}: use {' or '.join(PRECISIONS)}")
-    if threads:
-        torch.set_num_threads(threads)
+    label_set = label_set_of(labels)
     everything = read_pairs(data)
     pairs = [pair for pair in everything if split_of(pair.name) == "train"]
-    label_set = load_label_set(labels)
-    fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)  # pyright: ignore[reportArgumentType]
-    run = Run(out, recipe, pairs, label_set, fabric)
     held_out = [pair for pair in everything if split_of(pair.name) == "validation"]
-    shown = fitted((held_out or pairs)[:SHEET_PAIRS], label_set, run.networks.generator.stride)
-    console.print(f"{len(pairs)} pairs from {data}; run in {out}")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.fields[note]}"), console=console) as progress:
-        bar = progress.add_task("segmenter", total=recipe.segmenter_pictures, note="")
-        run.train_segmenter(
-            lambda seen, figures: progress.update(
-                bar, completed=seen, note=f"accuracy {figures['accuracy']:.2f}"
-            )
-        )
-        progress.update(bar, completed=recipe.segmenter_pictures)
-        if run.resume():
+    held_out = fitted(held_out, label_set, min(crop.side for crop in recipe.data.crops))
+    fabric = _launched(accelerator, devices, precision)
+    if threads:
+        torch.set_num_threads(threads)
+    console = (console or Console()) if fabric.is_global_zero else Console(quiet=True)
+    console.print(f"{recipe.task}: {len(pairs)} pairs from {data}; run in {out}")
+    run = Run(out, recipe, pairs, label_set, fabric, console.print)
+    path = out / f"{model_id(out)}.safetensors"
+    with Bars(console) as bars:
+        if run.start(bars.report):
             console.print(f"continued after {run.seen} pictures")
-        bar = progress.add_task("painter", total=recipe.pictures, completed=run.seen, note="")
-        _train_painter(run, progress, bar, shown, save_every, sheet_every)
-    name = model_id(out)
-    path = out / f"{name}.safetensors"
-    export(run, path, name, out.name, "not stated", {"data": f"{len(pairs)} pairs from {data.name}"})
-    console.print(f"model written to {path}")
+        journal = Journal(run, (held_out or run.pairs)[:SHEET_PAIRS]) if fabric.is_global_zero else None
+        if journal and not journal.writer:
+            console.print("no tensorboard/ is kept: pip install 'scenebrush[train]' brings TensorBoard")
+        _train(run, bars, journal)
+    if journal:
+        with distributed.alone():
+            _finish(run, journal, path, held_out, f"{len(pairs)} pairs from {data.name}")
+        console.print(f"model written to {path}")
+    fabric.barrier()
     return path
+
+
+def _launched(accelerator: str, devices: int, precision: str) -> Fabric:
+    strategy = "ddp" if devices > 1 else "auto"
+    fabric = Fabric(accelerator=accelerator, devices=devices, strategy=strategy, precision=precision)  # pyright: ignore[reportArgumentType]
+    fabric.launch()
+    return fabric
+
+
+def label_set_of(text: str) -> LabelSet:
+    """A built-in label set by name, or one's own from a .json or .toml file. Raises LabelError."""
+    return read_label_set(Path(text)) if text.endswith((".json", ".toml")) else load_label_set(text)
 
 
 def model_id(folder: Path) -> str:
@@ -94,33 +108,68 @@ def model_id(folder: Path) -> str:
     return re.sub(r"[^a-z0-9._-]+", "-", folder.resolve().name.lower()).strip("-._")[:64] or "model"
 
 
-def _train_painter(
-    run: Run, progress: Progress, bar: TaskID, shown: list[Pair], save_every: int, sheet_every: int
-) -> None:
-    before, seconds, sums = run.seen, run.seconds, dict[str, list[float]]()
+class _Speed(ProgressColumn):
+    def render(self, task: rich.progress.Task) -> Text:
+        return Text(f"{task.speed:.1f} images/s" if task.speed else "", style="progress.data.speed")
+
+
+class Bars:
+    """Progress bars, one for everything that is done in turn; where nobody watches, a line now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed())
+        note = TextColumn("{task.fields[note]}")
+        self._progress = Progress(*columns, TimeRemainingColumn(), note, console=console)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def report(self, what: str, done: int, total: int, figures: Mapping[str, float] | None = None) -> None:
+        """Show that so much of something is done; see `training.task.Report`."""
+        if what not in self._tasks:  # what is done already was done in another session, at no speed
+            self._tasks[what] = self._progress.add_task(what, total=total, completed=done, note="")
+        note = " ".join(f"{name} {value:.3g}" for name, value in (figures or {}).items())
+        self._progress.update(self._tasks[what], completed=done, total=total, note=note)
+
+    def line(self, text: str) -> None:
+        """Say something where there is no terminal to draw bars in."""
+        if not self.console.is_terminal:
+            self.console.print(text)
+
+
+def _train(run: Run, bars: Bars, journal: Journal | None) -> None:
+    settings = run.recipe.run
+    what = run.recipe.task
+    bars.report(what, run.seen, settings.pictures)
+    before = run.seen
     for figures in run.steps():
-        for name, value in figures.items():
-            sums.setdefault(name, []).append(value)
-        progress.update(bar, completed=run.seen)
-        if run.seen // LOG_EVERY > before // LOG_EVERY:
-            rate = (run.seen - before) / max(run.seconds - seconds, 1e-9)
-            means = {name: round(float(np.mean(values)), 4) for name, values in sums.items()}
-            with (run.folder / "log.jsonl").open("a") as log:
-                log.write(json.dumps({"seen": run.seen, "time": time.time(), "rate": rate, **means}) + "\n")
-            progress.update(bar, note=f"{rate:.1f}/s")
-            if run.seen // sheet_every > before // sheet_every:
-                save_sheet(run, shown)
-            if run.seen // save_every > before // save_every:
+        bars.report(what, run.seen, settings.pictures)
+        if journal:
+            journal.note(figures)
+            if due(before, run.seen, settings.sheet_every):
+                journal.sheet()
+            if due(before, run.seen, settings.save_every):
+                journal.write()
                 run.save()
-            before, seconds, sums = run.seen, run.seconds, {}
-    run.save()
-    save_sheet(run, shown)
+                left = timedelta(seconds=int((settings.pictures - run.seen) / max(journal.rate, 1e-9)))
+                bars.line(f"{run.seen}/{settings.pictures} {journal.rate:.1f} images/s, {left} left")
+        before = run.seen
+    if journal:
+        journal.write()
+        run.save()
+        journal.sheet()
 
 
-def save_sheet(run: Run, shown: list[Pair]) -> None:
-    """Write a contact sheet of the averaged networks under the run's `sheets/`."""
-    with run.averaged() as (generator, encoder):
-        sheet = contact_sheet(generator, encoder, shown, run.labels, seeds=(1, 2), across=2)
-    folder = run.folder / "sheets"
-    folder.mkdir(exist_ok=True)
-    Image.fromarray(sheet).save(folder / f"{run.seen:07d}.png")
+def _finish(run: Run, journal: Journal, path: Path, held_out: Sequence[Pair], data: str) -> None:
+    """Validate, sum up, export."""
+    metrics = journal.metrics(path, run.task.validate(held_out))
+    figures = {name: metrics[name] for name in ("losses", "validation")}
+    provenance = {"data": data, **run.provenance(), "metrics": figures}
+    run.task.export(path, model_id(run.folder), run.folder.resolve().name, "not stated", provenance)
+    journal.close()

@@ -108,6 +108,12 @@ class Task(ABC):
         """A contact sheet of the averaged networks, uint8 (H, W, 3); None if there is nothing to show.
         Called in the first process only."""
 
+    def validate(self, pairs: Sequence[Pair]) -> dict[str, Any]:
+        """Figures of the averaged networks on held-out pairs, of which there may be none, for `metrics.json`;
+        default none. Called once, at the end, in the first process only."""
+        del pairs
+        return {}
+
     @abstractmethod
     def export(
         self, path: Path, model_id: str, name: str, licence: str, provenance: Mapping[str, Any]

@@ -139,12 +139,13 @@ def test_train_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
     given: dict[str, Any] = {}
     monkeypatch.setattr(trainer, "train", lambda *args, **options: given.update(options, args=args))
-    words = ["--pictures", "123", "--set", "widths=[8, 8]", "--set", "kl=0.5", "--threads", "1"]
+    words = ["--pictures", "123", "--set", "network.widths=[8, 8]", "--set", "loss.kl=0.5", "--threads", "1"]
     result = call("train", "pairs", "--out", str(tmp_path), *words)
     assert result.exit_code == 0, result.output
     assert given["args"] == (Path("pairs"), tmp_path)
     recipe = given["recipe"]
-    assert (recipe.pictures, recipe.widths, recipe.kl) == (123, (8, 8), 0.5)
+    assert (recipe.task, recipe.run.pictures) == ("builtin", 123)
+    assert (recipe.network.widths, recipe.loss.kl) == ((8, 8), 0.5)
     assert given["threads"] == 1
 
 
@@ -152,8 +153,10 @@ def test_train_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     ("words", "said"),
     [
         (["/nowhere", "--out", "{tmp}"], "no folder at /nowhere"),
-        (["pairs", "--out", "{tmp}", "--set", "nonsense=1"], "no such recipe value: nonsense"),
-        (["pairs", "--out", "{tmp}", "--set", "kl"], "It has no value"),
+        (["pairs", "--out", "{tmp}", "--set", "loss.kll=1"], "no value in [loss] is called 'kll'"),
+        (["pairs", "--out", "{tmp}", "--set", "kl=1"], "did you mean 'loss.kl'?"),
+        (["pairs", "--out", "{tmp}", "--set", "loss.kl"], "has no value"),
+        (["pairs", "--out", "{tmp}", "--recipe", "nonsense"], "no recipe 'nonsense': there are builtin"),
     ],
 )
 def test_train_says_what_is_wrong(tmp_path: Path, words: list[str], said: str) -> None:

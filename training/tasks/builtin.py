@@ -12,7 +12,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.checkpoint import CheckpointError, load, save
+from models.checkpoint import (
+    CheckpointError,
+    load,
+    load_segmenter,
+    save,
+    save_segmenter,
+    segmenter_spec,
+)
 from models.discriminator import SegmentationDiscriminator
 from models.encoder import StyleEncoder
 from models.generator import StyledSpadeGenerator, feathered
@@ -24,13 +31,13 @@ from training.averaging import averaged
 from training.data import Batch, Pair
 from training.distributed import Draws, Stream, gathered, own_share
 from training.export import codes_of, fit_prior, native_side, refresh_statistics
-from training.files import write_atomically
 from training.recipe import Section
 from training.sheet import Networks, contact_sheet
 from training.task import Context, Report, Task, TrainingError
 
 BETAS = (0.0, 0.99)  # of Adam
 PAINTER = ("generator", "encoder")
+JUDGE = "segmenter.safetensors"  # in the run's folder
 
 
 class Network(Section):
@@ -79,6 +86,10 @@ class BuiltinTask(Task):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
+        if self.folder.resolve().name.lower() == Path(JUDGE).stem:
+            raise TrainingError(
+                f"{self.folder}: {JUDGE} is the judge's file, call the run's folder otherwise"
+            )
         network, rates, classes = self.recipe.network, self.recipe.optimiser, self.labels.channels
         self.generator = self.placed(
             StyledSpadeGenerator(
@@ -124,18 +135,28 @@ class BuiltinTask(Task):
     # -- the judge
     def prepare(self, report: Report) -> None:
         """Train the frozen judge on the real pairs, or load it where the folder has one."""
-        path = self.folder / "segmenter.pt"
+        path = self.folder / JUDGE
         there = path.exists()
         self.fabric.barrier()
         if there:
-            self.segmenter.load_state_dict(
-                torch.load(path, map_location=self.fabric.device, weights_only=True)
-            )
+            self.segmenter.load_state_dict(load_segmenter(path).network.state_dict())
         else:
             self._school(report)
             if self.fabric.is_global_zero:
-                write_atomically(self.segmenter.state_dict(), path)
+                self._keep_judge(path)
         self.segmenter.eval().requires_grad_(False)
+
+    def _keep_judge(self, path: Path) -> None:
+        spec = segmenter_spec(
+            self.segmenter,
+            self.labels,
+            model_id="segmenter",
+            name=f"segmenter of {self.folder.resolve().name}",
+            native_size=self.recipe.optimiser.segmenter_side,
+            licence="not stated",
+            provenance={"recipe": self.recipe.to_json()},
+        )
+        save_segmenter(path, spec, self.segmenter, convolutions=torch.float32)  # to go on to the bit
 
     def _school(self, report: Report) -> None:
         rates, seed = self.recipe.optimiser, self.recipe.run.seed
