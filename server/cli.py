@@ -158,6 +158,10 @@ def train(
     accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     devices: Annotated[int, typer.Option(help="Processes that share each batch, one a device.", min=1)] = 1,
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads that read pictures ahead; chosen if not given.", min=0)
+    ] = None,
+    layout: Annotated[str, typer.Option(help="How the files of DATA lie; found out if not given.")] = "auto",
 ) -> None:
     """Train a model on your own pictures and label maps."""
     overrides = [*(values or []), *([f"run.pictures={pictures}"] if pictures is not None else [])]
@@ -175,6 +179,8 @@ def train(
                 accelerator=accelerator,
                 devices=devices,
                 threads=threads,
+                workers=workers,
+                layout=layout,
             )
         except (ValueError, RuntimeError) as error:
             # The trainer's own errors speak to people; others have a traceback to offer.

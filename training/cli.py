@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -24,7 +25,7 @@ from rich.text import Text
 
 from models.labels import LabelSet, load_label_set, read_label_set
 from training import distributed
-from training.data import Pair, fitted, read_pairs, split_of
+from training.data import DataError, fitted, read_pairs
 from training.journal import Journal, due
 from training.recipe import Recipe, load_recipe
 from training.run import Run
@@ -42,6 +43,8 @@ def train(
     accelerator: str = "auto",
     devices: int = 1,
     threads: int | None = None,
+    workers: int | None = None,
+    layout: str = "auto",
     console: Console | None = None,
 ) -> Path:
     """Train a recipe on a source of pairs; an existing run in `out` is continued.
@@ -54,6 +57,8 @@ def train(
         precision: "bf16-mixed" or "32-true"; accelerator: as Lightning Fabric names it.
         devices: processes, one a device; batches are shared among them.
         threads: CPU threads of each; torch's own choice by default.
+        workers: further threads of each that read pictures ahead; by default none on the CPU, else up to 8.
+        layout: how the source's files lie, see `training.data.read_pairs`.
 
     Returns:
         The finished model, `out/NAME.safetensors`, NAME the run's folder's.
@@ -65,16 +70,20 @@ def train(
     if precision not in PRECISIONS:  # fp16 would need its losses scaled, and nothing here needs fp16
         raise ValueError(f"precision {precision!r}: use {' or '.join(PRECISIONS)}")
     label_set = label_set_of(labels)
-    everything = read_pairs(data)
-    pairs = [pair for pair in everything if split_of(pair.name) == "train"]
-    held_out = [pair for pair in everything if split_of(pair.name) == "validation"]
+    everything = read_pairs(data, layout=layout, labels=label_set)
+    pairs = [pair for pair in everything if pair.split == "train"]
+    held_out = [pair for pair in everything if pair.split == "validation"]
+    if not pairs:
+        raise DataError(f"{data} holds {len(everything)} pairs, none of them for training")
     held_out = fitted(held_out, label_set, min(crop.side for crop in recipe.data.crops))
     fabric = _launched(accelerator, devices, precision)
     if threads:
         torch.set_num_threads(threads)
     console = (console or Console()) if fabric.is_global_zero else Console(quiet=True)
     console.print(f"{recipe.task}: {len(pairs)} pairs from {data}; run in {out}")
-    run = Run(out, recipe, pairs, label_set, fabric, console.print)
+    if workers is None:
+        workers = 0 if fabric.device.type == "cpu" else min(8, (os.cpu_count() or 1) // devices)
+    run = Run(out, recipe, pairs, label_set, fabric, console.print, workers)
     path = out / f"{model_id(out)}.safetensors"
     with Bars(console) as bars:
         if run.start(bars.report):

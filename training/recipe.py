@@ -16,6 +16,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from training.augmentation import Augmentation
+
 RECIPES = Path(__file__).parent / "recipes"
 SECTIONS = ("run", "data", "network", "optimiser", "loss")
 
@@ -28,11 +30,6 @@ class Section(BaseModel):
     """A part of a recipe: immutable, and every name is known."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class Augmentation(Section):
-    crude: float = Field(0.0, ge=0, le=1)
-    drop: float = Field(0.0, ge=0, le=1)
 
 
 class RunSettings(Section):

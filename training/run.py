@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import torch
 from lightning_fabric import Fabric
 
 from models.labels import LabelSet
-from training.data import Pair, fitted
+from training.data import Batch, Pair, fitted
 from training.distributed import Draws, Stream, generator_for
 from training.files import write_atomically
 from training.recipe import Recipe, RunSettings, load_recipe
@@ -61,6 +62,44 @@ class Watch:
             )
 
 
+class Feed:
+    """The batches of a run, one after the other; with workers, the next is made while one is trained on.
+
+    Args:
+        workers: threads; 0 makes each batch when it is asked for.
+    """
+
+    def __init__(self, task: Task, workers: int) -> None:
+        self.task = task
+        self._pool = ThreadPoolExecutor(workers, "feed") if workers else None
+        self._next: tuple[int, list[Future[Batch]]] | None = None
+
+    def __enter__(self) -> Feed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+
+    def batch(self, seen: int) -> Batch:
+        """The batch of the step after `seen` pictures."""
+        side, size = self.task.recipe.crop_at(seen)
+        if not self._pool:
+            return self.task.batch(size, side, seen, Stream.DATA)
+        pending = self._next[1] if self._next and self._next[0] == seen else self._ask(seen)
+        self._next = (seen + size, self._ask(seen + size))
+        return self.task.together([picture.result() for picture in pending])
+
+    def _ask(self, seen: int) -> list[Future[Batch]]:
+        side, size = self.task.recipe.crop_at(seen)
+        pool = self._pool
+        return [
+            pool.submit(self.task.picture, side, number, Stream.DATA)
+            for number in self.task.own(size, seen)
+            if pool
+        ]
+
+
 class Run:
     """One training run in a folder.
 
@@ -71,6 +110,7 @@ class Run:
         labels: their label set.
         fabric: device, precision, processes; launched.
         say: prints a line for people.
+        workers: threads that read pictures ahead.
 
     Raises:
         DataError, TrainingError: the pairs do not fit, or the folder holds another run.
@@ -80,12 +120,14 @@ class Run:
         self,
         folder: Path,
         recipe: Recipe,
-        pairs: list[Pair],
+        pairs: Iterable[Pair],
         labels: LabelSet,
         fabric: Fabric,
         say: Callable[[str], None] = lambda line: None,
+        workers: int = 0,
     ) -> None:
         self.folder, self.recipe, self.labels, self.fabric = folder, recipe, labels, fabric
+        self.workers = workers
         self.pairs = fitted(pairs, labels, recipe.largest_crop)
         _refuse_another_run(folder, recipe, labels)
         fabric.barrier()  # nobody writes before everybody has looked
@@ -138,22 +180,25 @@ class Run:
         Raises:
             TrainingError: a figure is not finite, or the discriminator or the generator has won.
         """
-        task, recipe = self.task, self.recipe
-        for network in task.networks.values():
+        for network in self.task.networks.values():
             network.train()
-        while self.seen < recipe.run.pictures:
-            started = time.perf_counter()
-            side, size = recipe.crop_at(self.seen)
-            batch = task.batch(size, side, self.seen, Stream.DATA)
-            draws = Draws(recipe.run.seed, self.seen, len(batch.labels), self.fabric.device)
-            values = task.step(batch, self.seen, draws)
-            figures = dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
-            self.seen += size
-            self._check(figures)
-            for name, average in task.averages.items():
-                average.update(task.networks[name], self.seen, size)
-            self.seconds += time.perf_counter() - started
-            yield figures
+        with Feed(self.task, self.workers) as feed:
+            while self.seen < self.recipe.run.pictures:
+                started = time.perf_counter()
+                figures = self._step(feed.batch(self.seen))
+                self.seconds += time.perf_counter() - started
+                yield figures
+
+    def _step(self, batch: Batch) -> dict[str, float]:
+        task, recipe, size = self.task, self.recipe, self.recipe.crop_at(self.seen)[1]
+        draws = Draws(recipe.run.seed, self.seen, len(batch.labels), self.fabric.device)
+        values = task.step(batch, self.seen, draws)
+        figures = dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
+        self.seen += size
+        self._check(figures)
+        for name, average in task.averages.items():
+            average.update(task.networks[name], self.seen, size)
+        return figures
 
     def _check(self, figures: Mapping[str, float]) -> None:
         broken = [name for name, value in figures.items() if not math.isfinite(value)]

@@ -156,6 +156,11 @@ class Task(ABC):
         """This process's share of `size` random crops of `side` pixels, as the recipe has them.
 
         Picture `number` + k of a stream is always the same one, whatever batch and process it falls in.
+        """
+        return self.together([self.picture(side, n, stream) for n in self.own(size, number)])
+
+    def own(self, size: int, number: int) -> range:
+        """The numbers of this process's pictures in a batch of `size` that begins with picture `number`.
 
         Raises:
             TrainingError: a batch that the processes cannot share equally.
@@ -167,16 +172,17 @@ class Task(ABC):
                 f"batches that are multiples of {processes}, or use fewer devices"
             )
         own = size // processes
-        pictures = [
-            self._picture(side, generator_for(self.recipe.run.seed, stream, number + rank * own + k))
-            for k in range(own)
-        ]
-        fields = ([getattr(picture, field) for picture in pictures] for field in Batch.__dataclass_fields__)
-        return Batch(*(torch.cat(tensors) for tensors in fields)).to(self.fabric.device)
+        return range(number + rank * own, number + (rank + 1) * own)
 
-    def _picture(self, side: int, rng: np.random.Generator) -> Batch:
-        data = self.recipe.data
-        return random_batch(list(self.pairs), 1, side, rng, data.crude, data.drop, self.labels.ignore)
+    def picture(self, side: int, number: int, stream: Stream) -> Batch:
+        """A batch of one, on the CPU: picture `number` of a stream. May be called in any thread."""
+        rng = generator_for(self.recipe.run.seed, stream, number)
+        return random_batch(self.pairs, 1, side, rng, self.recipe.data, self.labels.ignore)
+
+    def together(self, pictures: Sequence[Batch]) -> Batch:
+        """Batches of one as one batch, on the run's device."""
+        fields = ([getattr(picture, name) for picture in pictures] for name in Batch.__dataclass_fields__)
+        return Batch(*(torch.cat(tensors) for tensors in fields)).to(self.fabric.device)
 
     # -- state
     def state(self) -> dict[str, Any]:

@@ -1,0 +1,58 @@
+"""Train tiny runs for a few steps in one or in two processes, and write down every step's figures.
+
+    python -m tests.training.sharing OUT DEVICES RECIPE...
+
+writes OUT/RECIPE.json. With two devices it starts the other process itself, by the same command.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from models.labels import load_label_set
+from tests.training.conftest import tiny_recipe
+from training.data import read_pairs
+from training.recipe import Recipe
+from training.run import Run
+
+STEPS, BATCH = 5, 4
+SOURCE = Path(__file__).parent.parent.parent / "examples" / "data"
+
+
+def shared_recipe(name: str) -> Recipe:
+    """A tiny recipe, five steps of four pictures."""
+    side = tiny_recipe(name).data.crops[0].side
+    crops = [{"from": 0.0, "side": side, "batch": BATCH}]
+    return tiny_recipe(name, run__pictures=STEPS * BATCH, data__crops=crops)
+
+
+def figures(folder: Path, fabric: Fabric, name: str) -> list[dict[str, float]]:
+    """Every step's figures; the last of them has a sum over the averaged weights too."""
+    run = Run(folder, shared_recipe(name), read_pairs(SOURCE), load_label_set("landscape17"), fabric)
+    run.start(lambda *_: None)
+    steps: list[dict[str, Any]] = list(run.steps())
+    averages = run.task.averages.values()
+    weights = [value.double().abs().sum() for average in averages for value in average.state.values()]
+    steps[-1]["averages"] = float(torch.stack(weights).sum())
+    return steps
+
+
+def main(out: Path, devices: int, names: list[str]) -> None:
+    strategy = "ddp" if devices > 1 else "auto"
+    fabric = Fabric(accelerator="cpu", devices=devices, strategy=strategy, precision="32-true")
+    fabric.launch()
+    torch.set_num_threads(1)
+    for name in names:
+        found = figures(out / name, fabric, name)
+        if fabric.is_global_zero:
+            (out / f"{name}.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
