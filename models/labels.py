@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 MAX_LABELS = 255  # ids are one byte on disk and on the wire; 255 stays free for "don't care"
-BUILTIN_SETS = ("landscape17", "coco182", "ade150", "cityscapes35")
+BUILTIN_SETS = ("landscape17", "coco182", "ade150", "cityscapes35", "voc21", "celebamask19")
 
 
 class LabelError(ValueError):
@@ -196,7 +196,9 @@ _CONCEPTS: Mapping[str, str] = {
     "traffic sign": "sign", "guard rail": "railing", "bannister": "railing", "streetlight": "pole",
     "polegroup": "pole", "caravan": "truck", "trailer": "truck", "van": "car", "rug": "carpet",
     "mat": "carpet", "static": "unlabeled", "dynamic": "unlabeled", "ego vehicle": "unlabeled",
-    "rectification border": "unlabeled", "out of roi": "unlabeled",
+    "rectification border": "unlabeled", "out of roi": "unlabeled", "background": "unlabeled",
+    "aeroplane": "airplane", "motorbike": "motorcycle", "diningtable": "table", "pottedplant": "plant",
+    "tvmonitor": "tv",
 }  # fmt: skip
 
 _BROADER: Mapping[str, str] = {

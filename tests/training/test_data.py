@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from models.labels import load_label_set
-from training.data import DataError, fitted, random_batch, read_pairs, smoothed, split_of, to_float
+from training.augmentation import Augmentation
+from training.data import DataError, fitted, random_batch, read_pairs, split_of, to_float
 
 
 def test_splits_follow_the_seed() -> None:
@@ -95,7 +96,8 @@ def test_no_source_and_no_pairs(tmp_path: Path) -> None:
 def test_a_batch_is_a_function_of_its_generator(source: Path) -> None:
     pairs = read_pairs(source, limit=8)
     one, same, other = (
-        random_batch(pairs, 4, 96, np.random.default_rng(seed), 0.5, 0.5, 0) for seed in (1, 1, 2)
+        random_batch(pairs, 4, 96, np.random.default_rng(seed), Augmentation(crude=0.5, drop=0.5), 0)
+        for seed in (1, 1, 2)
     )
     assert torch.equal(one.real, same.real)
     assert torch.equal(one.given, same.given)
@@ -133,13 +135,3 @@ def test_ids_that_a_label_set_lacks_are_named(source: Path) -> None:
     mended = fitted([replace(pair, labels=strange)], labels, 64)[0]
     assert (mended.labels[:2, :3] == 0).all()
     assert np.array_equal(mended.labels[2:], pair.labels[2:])
-
-
-def test_smoothing_keeps_regions_and_drops_details() -> None:
-    labels = torch.ones(40, 40, dtype=torch.int64)
-    labels[:, 20:] = 5
-    labels[10, 10] = 9
-    smooth = smoothed(labels, 3)
-    assert set(smooth.unique().tolist()) == {1, 5}
-    assert torch.equal(smooth[:, :16], torch.ones(40, 16, dtype=torch.int64))
-    assert torch.equal(smooth[:, 24:], torch.full((40, 16), 5))
