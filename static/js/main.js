@@ -18,6 +18,7 @@ import { Keeper, paintingOf } from "./ui/keeper.js";
 import { mountModels } from "./ui/models.js";
 import { Notices } from "./ui/notices.js";
 import { mountPalette } from "./ui/palette.js";
+import { mountPresets } from "./ui/presets.js";
 import { mountSize } from "./ui/size.js";
 import { mountStart } from "./ui/start.js";
 import { mountStatus } from "./ui/status.js";
@@ -32,7 +33,7 @@ import { Ring } from "./view/ring.js";
 const WATCH = 1_000;
 const MODELS_RETRY = 2_000;
 /** Refusals that mean that the server's models are no longer those that the page knows. */
-const STALE = ["unknown-model", "wrong-label-set"];
+const STALE = ["unknown-model", "wrong-label-set", "wrong-style"];
 
 const base = document.querySelector('meta[name="scenebrush-base"]')?.getAttribute("content") ?? "";
 const labelCanvas = byId("labels", HTMLCanvasElement);
@@ -48,14 +49,14 @@ let shown = null;
 let framesShown = 0;
 
 const studio = new Studio({
-  changed({ rect, seed }) {
+  changed({ rect, light }) {
     if (rect) {
       labelView.draw(rect);
       live.mark(rect);
       // Whoever paints has arrived, and wants to see the photo.
       notices.dismiss("new");
     }
-    if (seed) live.markStyle();
+    if (light) live.markStyle();
   },
   say: (notice) => notices.say(notice),
   keep: (painting, model) => keeper.keep(painting, model),
@@ -147,6 +148,7 @@ mountKeys(studio);
 mountTooltip();
 mountPalette(byId("palette", HTMLElement), studio);
 mountSize(studio);
+mountPresets(byId("presets", HTMLElement), studio);
 mountModels(studio);
 mountHint(studio);
 studio.store.watch(["seed", "document"], ({ seed, document: painting }) => {
@@ -179,6 +181,7 @@ studio.store.watch(["document", "model", "models"], ({ document: painting, model
     model: studio.model.id,
     labelSet: studio.model.label_set.hash ?? "",
     seed: () => painting.seed,
+    style: () => studio.codeFor(painting),
     read: studio.readerFor(painting),
   });
 });

@@ -25,6 +25,7 @@ from models.generator import StyledSpadeGenerator
 from models.importing import import_model, write_model
 from models.labels import load_label_set
 from models.readings import ImportOptions
+from models.spec import NamedStyle
 from tests.public_checkpoints import spade_state
 from tests.serving import CHECKOUT_COMMAND, Server, drain, free_port, wait_until_ready
 from tests.tiny import STYLE_DIM, tiny_networks, tiny_spec
@@ -40,6 +41,12 @@ CHROMIUM_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+NAMED_STYLES = tuple(
+    NamedStyle(title.lower().replace(" ", "-"), title, tuple(3.0 * (i == k) for i in range(STYLE_DIM)))
+    for k, title in enumerate(
+        ["Morning", "Noon", "Golden hour", "Sunset", "Dusk", "Overcast", "Haze", "Winter light"]
+    )
+)
 PATIENCE = 30.0  # seconds; a busy machine paints slowly
 
 
@@ -74,11 +81,13 @@ def browser_context_args() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with models that paint 256 × 256 in milliseconds: `tiny`, `city` in another label set, and
-    `coco`, a public one of 183 labels that has no style and reads instance edges, and `wide`, a VAE's, which
-    paints 256 × 128 alone."""
+    """A folder with models that paint 256 × 256 in milliseconds: `tiny`, `lights`, which is the same with
+    named styles, `city` in another label set, and `coco`, a public one of 183 labels that has no style and
+    reads instance edges, and `wide`, a VAE's, which paints 256 × 128 alone."""
     folder = tmp_path_factory.mktemp("models")
     save(folder / "tiny.safetensors", dataclasses.replace(tiny_spec(), native_size=256), *tiny_networks())
+    lights = dataclasses.replace(tiny_spec("lights"), name="Lights", native_size=256, styles=NAMED_STYLES)
+    save(folder / "lights.safetensors", lights, *tiny_networks())
     # The same family in a label set of its own.
     city = load_label_set("cityscapes35")
     options = tiny_spec().options

@@ -71,6 +71,41 @@ test("any number of strokes can be undone and redone to the byte", () => {
   }
 });
 
+test("a style is a step of its own; another seed lets go of it", () => {
+  const document = newDocument();
+  /** @type {boolean[]} */
+  const told = [];
+  document.listen(({ light }) => told.push(light));
+  assert.deepEqual(document.light, { seed: 1, style: null });
+  document.setStyle("dusk");
+  document.setStyle("dusk");
+  document.setStyle("noon");
+  document.setSeed(9);
+  const lights = [
+    { seed: 1, style: null },
+    { seed: 1, style: "dusk" },
+    { seed: 1, style: "noon" },
+    { seed: 9, style: null },
+  ];
+  assert.deepEqual(told, [true, true, true], "the same style again is no change");
+  for (const light of lights.toReversed().slice(1)) {
+    assert.ok(document.undo());
+    assert.deepEqual(document.light, light);
+  }
+  assert.equal(document.undo(), false);
+  for (const light of lights.slice(1)) {
+    assert.ok(document.redo());
+    assert.deepEqual(document.light, light);
+  }
+  document.setStyle("noon");
+  document.setSeed(9);
+  assert.deepEqual(
+    document.light,
+    { seed: 9, style: null },
+    "the seed's own light, though the seed is the same",
+  );
+});
+
 test("every change is announced with a rectangle that covers it", () => {
   const document = newDocument();
   const roll = dice(6);

@@ -91,6 +91,7 @@ function house() {
     model: "m",
     labelSet: "abcd",
     seed: () => 5,
+    style: () => /** @type {number[] | null} */ (null),
     read: (/** @type {{width: number, height: number}} */ rect) =>
       Uint8Array.from({ length: rect.width * rect.height }, (_, i) => i),
   };
@@ -179,6 +180,24 @@ test("a resync is answered by the whole map and the light", () => {
   place.line.take();
   place.line.hear({ type: "resync", epoch, expected: 2, got: 3, reason: "" });
   assert.deepEqual(place.line.take().map(kindOf), [2, "style"]);
+});
+
+test("a style is sent with the document and whenever it changes", () => {
+  const place = house();
+  /** @type {number[] | null} */
+  let style = [0.5, -1];
+  place.live.open({ ...place.source, style: () => style });
+  place.line.open();
+  const [open] = place.line.take();
+  assert.deepEqual([open.seed, open.style], [5, [0.5, -1]]);
+  place.line.hear({ type: "ready", epoch: open.epoch });
+  place.line.take();
+  for (style of [[2, 3], null]) {
+    place.live.markStyle();
+    place.tick();
+    const [message] = place.line.take();
+    assert.deepEqual([message.type, message.seed, message.style], ["style", 5, style]);
+  }
 });
 
 test("a full socket holds patches back until it has room", () => {

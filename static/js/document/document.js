@@ -1,14 +1,16 @@
 /**
- * A painting: a label map with the set its ids belong to, a seed for the light, and its history. It knows neither
- * canvas nor network; whoever wants to follow it listens.
+ * A painting: a label map with the set its ids belong to, its light (a seed and, if one was chosen, the name of a
+ * style), and its history. It knows neither canvas nor network; whoever wants to follow it listens.
  *
  * @typedef {import("./labelmap.js").LabelMap} LabelMap
  * @typedef {import("./labelset.js").LabelSet} LabelSet
  * @typedef {import("./history.js").Step} Step
  * @typedef {import("./rect.js").Rect} Rect
- * @typedef {{rect: Rect | null, seed: boolean, settled: boolean}} Change
- *   `rect`: the labels that changed; `seed`: the light did; `settled`: false while a gesture is still under way.
- * @typedef {{id: string, title: string, map: LabelMap, labelSet: LabelSet, seed: number, touched?: boolean}} Painting
+ * @typedef {import("./history.js").Light} Light
+ * @typedef {{rect: Rect | null, light: boolean, settled: boolean}} Change
+ *   `rect`: the labels that changed; `light`: seed or style did; `settled`: false while a gesture is still under way.
+ * @typedef {{id: string, title: string, map: LabelMap, labelSet: LabelSet, seed: number, style?: string | null,
+ *   touched?: boolean}} Painting `style`: the id of a style that models may offer; null for the seed's own light
  */
 import { History, Transaction } from "./history.js";
 import { readRect, writeRect } from "./labelmap.js";
@@ -43,7 +45,7 @@ export class Gesture {
   flush() {
     const rect = this.dirty;
     this.dirty = null;
-    if (rect) this.document.emit({ rect, seed: false, settled: false });
+    if (rect) this.document.emit({ rect, light: false, settled: false });
   }
 
   /** @returns {boolean} whether anything changed */
@@ -62,7 +64,7 @@ export class Gesture {
     if (!this.#close()) return;
     const rect = union(this.dirty, this.transaction.rollBack());
     this.dirty = null;
-    if (rect) this.document.emit({ rect, seed: false, settled: false });
+    if (rect) this.document.emit({ rect, light: false, settled: false });
   }
 
   #close() {
@@ -75,12 +77,13 @@ export class Gesture {
 
 export class LabelDocument {
   /** @param {Painting} painting */
-  constructor({ id, title, map, labelSet, seed, touched = false }) {
+  constructor({ id, title, map, labelSet, seed, style = null, touched = false }) {
     this.id = id;
     this.title = title;
     this.map = map;
     this.labelSet = labelSet;
     this.seed = seed;
+    this.style = style;
     /** Whether a hand has changed it since it was made. */
     this.touched = touched;
     /** Counts changes of any kind. */
@@ -110,7 +113,7 @@ export class LabelDocument {
   /** Say that a change is complete and worth keeping. */
   settle() {
     this.touched = true;
-    this.emit({ rect: null, seed: false, settled: true });
+    this.emit({ rect: null, light: false, settled: true });
   }
 
   /**
@@ -125,17 +128,37 @@ export class LabelDocument {
     return this.gesture;
   }
 
+  /** @returns {Light} */
+  get light() {
+    return { seed: this.seed, style: this.style };
+  }
+
   /**
-   * Another light, as one undoable step.
+   * Another seed, in a light of its own.
    *
    * @param {number} seed
    */
   setSeed(seed) {
-    if (seed === this.seed) return;
-    this.history.push({ tiles: [], seed: this.seed });
+    this.#relight({ seed, style: null });
+  }
+
+  /**
+   * A style, with the seed's noise; null goes back to the seed's own light.
+   *
+   * @param {string | null} style
+   */
+  setStyle(style) {
+    this.#relight({ seed: this.seed, style });
+  }
+
+  /** One undoable step. @param {Light} light */
+  #relight({ seed, style }) {
+    if (seed === this.seed && style === this.style) return;
+    this.history.push({ tiles: [], light: this.light });
     this.touched = true;
     this.seed = seed;
-    this.emit({ rect: null, seed: true, settled: true });
+    this.style = style;
+    this.emit({ rect: null, light: true, settled: true });
   }
 
   /** Cancels an open gesture, or else takes back the last step. @returns {boolean} whether anything happened */
@@ -168,13 +191,13 @@ export class LabelDocument {
     });
     /** @type {Step} */
     const opposite = { tiles };
-    const reseeds = step.seed !== undefined;
-    if (step.seed !== undefined) {
-      opposite.seed = this.seed;
-      this.seed = step.seed;
+    if (step.light) {
+      opposite.light = this.light;
+      this.seed = step.light.seed;
+      this.style = step.light.style;
     }
     this.touched = true;
-    this.emit({ rect, seed: reseeds, settled: true });
+    this.emit({ rect, light: step.light !== undefined, settled: true });
     return opposite;
   }
 }

@@ -5,7 +5,8 @@
  * @typedef {import("./labelmap.js").LabelMap} LabelMap
  * @typedef {import("./rect.js").Rect} Rect
  * @typedef {{rect: Rect, labels: Uint8Array}} Tile
- * @typedef {{tiles: Tile[], seed?: number}} Step
+ * @typedef {{seed: number, style: string | null}} Light
+ * @typedef {{tiles: Tile[], light?: Light}} Step
  */
 import { readRect, writeRect } from "./labelmap.js";
 import { union } from "./rect.js";

@@ -5,7 +5,7 @@
  * @typedef {import("./protocol.js").Rect} Rect
  * @typedef {import("./protocol.js").Frame} Frame
  * @typedef {{width: number, height: number, model: string | null, labelSet: string, seed: () => number,
- *   read: (rect: Rect) => Uint8Array}} Source the map to send: read at the moment of sending, so always its newest state
+ *   style: () => number[] | null, read: (rect: Rect) => Uint8Array}} Source the map and light to send: read at the moment of sending, so always its newest state
  * @typedef {{phase: "connecting" | "ready" | "waiting" | "idle" | "refused" | "stopped", why: string,
  *   retryIn: number}} Line retryIn: milliseconds, when waiting; refused: the line is there, but the server does not paint
  *   what it was asked to
@@ -145,7 +145,7 @@ export class Live {
     this.#woken();
   }
 
-  /** The seed changed. */
+  /** Seed or style changed. */
   markStyle() {
     this.outbox.markStyle(this.options.now());
     this.#woken();
@@ -214,7 +214,8 @@ export class Live {
     // The silence that watch() measures starts with the oldest picture that is owed.
     if (this.shownRevision === revision - 1) this.heard = this.options.now();
     if (parcel.what === "style") {
-      this.#send(JSON.stringify({ type: "style", epoch, revision, seed: source.seed(), style: null }));
+      const light = { seed: source.seed(), style: source.style() };
+      this.#send(JSON.stringify({ type: "style", epoch, revision, ...light }));
       return;
     }
     const rect =
@@ -229,7 +230,7 @@ export class Live {
   }
 
   #sendOpen() {
-    const { width, height, model, labelSet, seed } = /** @type {Source} */ (this.source);
+    const { width, height, model, labelSet, seed, style } = /** @type {Source} */ (this.source);
     const epoch = this.outbox.open(this.options.now());
     this.latency.reset();
     this.shownRevision = 0;
@@ -244,7 +245,7 @@ export class Live {
         model,
         label_set: labelSet,
         seed: seed(),
-        style: null,
+        style: style(),
         format: "jpeg",
         // Previews while the hand moves; an exact picture follows by itself when it rests.
         quality: "live",

@@ -5,7 +5,8 @@
  * @typedef {{
  *   id: string, name: string, default: boolean, architecture: string, licence: string,
  *   stride: number, native_width: number, native_height: number, largest_width: number | null,
- *   largest_height: number | null, style_dim: number, instance_edges: boolean, max_side: number, max_pixels: number,
+ *   largest_height: number | null, style_dim: number, styles: {id: string, title: string, code: number[]}[],
+ *   instance_edges: boolean, max_side: number, max_pixels: number,
  *   label_set: {hash: string, name: string, ignore: number | null, labels: Label[]},
  * }} Model
  */
@@ -68,15 +69,17 @@ export async function fetchModels(base) {
  * The exact picture of a label map, losslessly.
  *
  * @param {string} base
- * @param {{mask: Uint8Array, model: string, seed: number}} wanted the mask is a PNG
+ * @param {{mask: Uint8Array, model: string, seed: number, style: number[] | null}} wanted the mask is a PNG; without a
+ *   style code the seed sets the light
  * @returns {Promise<Blob>} a PNG
  */
-export async function fetchPicture(base, { mask, model, seed }) {
+export async function fetchPicture(base, { mask, model, seed, style }) {
   const form = new FormData();
   const file = new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (mask)], { type: "image/png" });
   form.set("mask", file, "labels.png");
   form.set("model", model);
   form.set("seed", String(seed));
+  if (style) form.set("style", JSON.stringify(style));
   form.set("format", "png");
   return (await request(`${base}/generate`, { method: "POST", body: form })).blob();
 }

@@ -7,8 +7,9 @@
  * @typedef {import("../document/document.js").Painting} Painting
  * @typedef {{
  *   id: string, updated: number, title: string, width: number, height: number, labels: Uint8Array,
- *   labelSet: import("../document/labelset.js").LabelSet, seed: number, model: string | null, touched: boolean,
- * }} PaintingRecord
+ *   labelSet: import("../document/labelset.js").LabelSet, seed: number, style?: string | null, model: string | null,
+ *   touched: boolean,
+ * }} PaintingRecord `style` is missing where a page without styles kept the painting
  * @typedef {"saving" | "saved" | "failed"} Saved
  */
 export class Keeper {
@@ -78,15 +79,27 @@ export class Keeper {
  * @param {string | null} model
  * @returns {PaintingRecord}
  */
-function recordOf({ id, title, map, labelSet, seed, touched }, model) {
+function recordOf({ id, title, map, labelSet, seed, style, touched }, model) {
   const { width, height, data } = map;
-  return { id, updated: Date.now(), title, width, height, labels: data, labelSet, seed, model, touched };
+  return {
+    id,
+    updated: Date.now(),
+    title,
+    width,
+    height,
+    labels: data,
+    labelSet,
+    seed,
+    style,
+    model,
+    touched,
+  };
 }
 
 /**
  * @param {PaintingRecord} record
  * @returns {Painting}
  */
-export function paintingOf({ id, title, width, height, labels, labelSet, seed, touched }) {
-  return { id, title, map: { width, height, data: labels }, labelSet, seed, touched };
+export function paintingOf({ id, title, width, height, labels, labelSet, seed, style, touched }) {
+  return { id, title, map: { width, height, data: labels }, labelSet, seed, style, touched };
 }

@@ -6,10 +6,11 @@
  * @typedef {import("../document/labelset.js").LabelSet} LabelSet
  * @typedef {import("../document/scene.js").Scene} Scene
  * @typedef {import("../tools/tool.js").ToolName} ToolName
+ * @typedef {{id: string, title: string, code: number[]}} NamedStyle
  * @typedef {{
  *   id: string, name: string, licence: string, native_width: number, native_height: number,
  *   largest_width: number | null, largest_height: number | null, max_side: number, max_pixels: number,
- *   label_set: LabelSet,
+ *   styles: NamedStyle[], label_set: LabelSet,
  * }} Model as the server tells it, as far as the studio cares
  * @typedef {{
  *   document: LabelDocument | null,
@@ -19,6 +20,7 @@
  *   models: Model[],
  *   model: string | null,
  *   seed: number,
+ *   style: string | null,
  *   canUndo: boolean,
  *   canRedo: boolean,
  * }} State
@@ -29,7 +31,7 @@
  *   say: (notice: Notice) => void,
  *   keep: (document: LabelDocument, model: string | null) => void,
  *   forget: (id: string) => void,
- *   fetchPicture: (wanted: {mask: Uint8Array, model: string, seed: number}) => Promise<Blob>,
+ *   fetchPicture: (wanted: {mask: Uint8Array, model: string, seed: number, style: number[] | null}) => Promise<Blob>,
  *   shownPicture: () => Blob | null,
  *   download: (file: Blob, name: string) => void,
  *   chooseFile: () => Promise<File | null>,
@@ -84,6 +86,7 @@ export class Studio {
         models: [],
         model: null,
         seed: FIRST_SEED,
+        style: null,
         canUndo: false,
         canRedo: false,
       }),
@@ -143,6 +146,16 @@ export class Studio {
     if (labelSet.hash === target.hash) return (rect) => readRect(map, rect);
     const table = conversion(labelSet, target);
     return (rect) => readRect(map, rect).map((id) => table[id]);
+  }
+
+  /**
+   * The code of a painting's style, as the model has it.
+   *
+   * @param {LabelDocument} painting
+   * @returns {number[] | null} null for the seed's own light: none was chosen, or the model offers none of that name
+   */
+  codeFor({ style }) {
+    return this.model.styles.find(({ id }) => id === style)?.code ?? null;
   }
 
   /**
@@ -208,6 +221,11 @@ export class Studio {
     this.document.setSeed(newSeed(this.document.seed));
   }
 
+  /** Choose a style, or let go of it. @param {string} id */
+  toggleStyle(id) {
+    this.document.setStyle(this.document.style === id ? null : id);
+  }
+
   /**
    * Paint on this one from now on.
    *
@@ -223,7 +241,7 @@ export class Studio {
     this.store.set({
       document,
       label: fits ? label : firstLabel(document.labelSet),
-      seed: document.seed,
+      ...document.light,
       canUndo: document.history.canUndo,
       canRedo: document.history.canRedo,
     });
@@ -231,7 +249,7 @@ export class Studio {
     this.unlisten();
     this.unlisten = document.listen((change) => {
       this.store.set({
-        seed: document.seed,
+        ...document.light,
         canUndo: document.history.canUndo,
         canRedo: document.history.canRedo,
       });
@@ -309,7 +327,8 @@ export class Studio {
     try {
       const data = this.readerFor(this.document)(bounds(map));
       const mask = await exportMap({ ...map, data }, this.model.label_set);
-      const photo = await this.ports.fetchPicture({ mask, model: this.model.id, seed });
+      const style = this.codeFor(this.document);
+      const photo = await this.ports.fetchPicture({ mask, model: this.model.id, seed, style });
       this.ports.download(photo, `${fileName(title)}.png`);
     } catch (error) {
       this.#downloadShown(title, error);

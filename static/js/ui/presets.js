@@ -1,0 +1,62 @@
+/**
+ * The lights that the model offers by name, as a row of buttons: the chosen one is pressed, and pressing it again goes
+ * back to the seed's own light. One stop for the keyboard: Tab reaches the chosen one, arrows walk the row.
+ *
+ * @typedef {import("./studio.js").Studio} Studio
+ * @typedef {import("./studio.js").NamedStyle} NamedStyle
+ */
+import { make } from "./dom.js";
+
+/**
+ * @param {HTMLElement} host hidden while the model offers none
+ * @param {Studio} studio
+ */
+export function mountPresets(host, studio) {
+  const row = /** @type {HTMLElement} */ (host.querySelector(".presets-row"));
+  /** @type {Map<string, HTMLButtonElement>} */
+  const buttons = new Map();
+  /** @type {NamedStyle[] | null} */
+  let shown = null;
+
+  const build = (/** @type {NamedStyle[]} */ styles) => {
+    if (styles === shown) return;
+    shown = styles;
+    buttons.clear();
+    row.replaceChildren(...styles.map(button));
+  };
+
+  const button = (/** @type {NamedStyle} */ { id, title }) => {
+    const made = make("button", { type: "button", class: "preset", "data-preset": id }, title);
+    made.addEventListener("click", () => studio.toggleStyle(id));
+    made.addEventListener("focus", () => stopAt(id));
+    buttons.set(id, made);
+    return made;
+  };
+
+  /** Where Tab stops. @param {string | undefined} stop */
+  const stopAt = (stop) => {
+    for (const [id, made] of buttons) made.tabIndex = id === stop ? 0 : -1;
+  };
+
+  // Where the row is longer than the screen is wide: a mouse's wheel turns one way only.
+  row.addEventListener("wheel", ({ deltaX, deltaY }) => deltaX || row.scrollBy(deltaY, 0), { passive: true });
+
+  row.addEventListener("keydown", (event) => {
+    const all = [...buttons.values()];
+    const at = all.indexOf(/** @type {HTMLButtonElement} */ (event.target));
+    const step = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 }[event.key];
+    if (at < 0 || step === undefined) return;
+    event.preventDefault();
+    all.at(step % all.length)?.focus();
+  });
+
+  studio.store.watch(["document", "model", "models", "style"], ({ document: painting, models, style }) => {
+    const styles = painting && models.length > 0 ? studio.model.styles : [];
+    build(styles);
+    host.hidden = styles.length === 0;
+    const chosen = style !== null && buttons.has(style) ? style : undefined;
+    for (const [id, made] of buttons) made.setAttribute("aria-pressed", String(id === chosen));
+    if (!host.contains(document.activeElement)) stopAt(chosen ?? styles[0]?.id);
+    if (chosen) buttons.get(chosen)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  });
+}
