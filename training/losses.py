@@ -55,9 +55,15 @@ def label_mix(labels: Tensor, classes: int, draws: Draws | None = None) -> Tenso
     return side.gather(1, labels.flatten(1)).view_as(labels).unsqueeze(1).float()
 
 
-def low_frequency_l1(fake: Tensor, real: Tensor, levels: Sequence[int] = (8, 16, 32)) -> Tensor:
-    """Mean absolute difference of area-reduced pictures (B, 3, H, W): colours and light, no texture."""
-    return torch.stack([F.l1_loss(F.avg_pool2d(fake, n), F.avg_pool2d(real, n)) for n in levels]).mean()
+def low_frequency_l1(
+    fake: Tensor, real: Tensor, inside: Tensor, levels: Sequence[int] = (4, 8, 16, 32)
+) -> Tensor:
+    """Mean absolute difference of area-reduced pictures (B, 3, H, W): colours and light, no texture.
+
+    inside: float (B, 1, H, W), 1 where the pictures are to be compared, 0 elsewhere.
+    """
+    difference = inside * (fake - real)
+    return torch.stack([F.avg_pool2d(difference, n).abs().mean() for n in levels]).mean()
 
 
 def kl_loss(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -66,13 +72,14 @@ def kl_loss(mean: Tensor, log_variance: Tensor) -> Tensor:
     return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).mean()
 
 
-def feature_loss(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
+def feature_loss(fake: Sequence[Tensor], real: Sequence[Tensor], inside: Tensor) -> Tensor:
     """Mean absolute difference of features, layer by layer (Wang et al. 2018, eq. 4), each in units of its
-    real size."""
-    terms = [
-        F.l1_loss(f.float(), r.float()) / (global_average(r.float().abs().mean()) + 1e-3)
-        for f, r in zip(fake, real, strict=True)
-    ]
+    real size, where `inside`, float (B, 1, H, W), is 1."""
+    terms: list[Tensor] = []
+    for f, r in zip(fake, real, strict=True):
+        weight = F.adaptive_avg_pool2d(inside, f.shape[2:])
+        size = global_average(r.float().abs().mean()) + 1e-3
+        terms.append((weight * (f.float() - r.float())).abs().mean() / size)
     return torch.stack(terms).mean()
 
 
@@ -84,6 +91,7 @@ class RegionSampler:
         samples: pixels drawn (with replacement) from each region.
         smallest: regions of fewer pixels at the sampled resolution are passed over.
         classes: more than the largest id.
+        inside: bool (B, H, W), the pixels that count; all of them by default.
         draws: where a training step's random numbers come from; torch's generator by default.
     """
 
@@ -93,10 +101,11 @@ class RegionSampler:
         samples: int = 256,
         smallest: int = 48,
         classes: int = 256,
+        inside: Tensor | None = None,
         draws: Draws | None = None,
     ) -> None:
-        self.labels, self.samples, self.smallest = labels, samples, smallest
-        self.classes, self.draws = classes, draws
+        self.labels = labels if inside is None else torch.where(inside, labels, classes)
+        self.samples, self.smallest, self.classes, self.draws = samples, smallest, classes, draws
         self._positions: dict[tuple[int, int], Tensor] = {}
 
     def positions(self, height: int, width: int) -> Tensor:
@@ -106,19 +115,20 @@ class RegionSampler:
         return self._positions[height, width]
 
     def _draw(self, labels: Tensor) -> Tensor:
-        count = self.classes
+        count = self.classes + 1  # the last one: pixels that do not count
         picture = torch.arange(labels.shape[0], device=labels.device)[:, None, None]
-        order = (picture * count + labels).flatten().argsort()
+        order = (picture * count + labels).flatten().argsort(stable=True)  # whatever the batch
         sizes = torch.bincount((picture * count + labels).flatten(), minlength=labels.shape[0] * count)
         starts = sizes.cumsum(0) - sizes
         large = sizes >= self.smallest
+        large[self.classes :: count] = False
         sizes, starts = sizes[large, None], starts[large, None]
         pick = self._fractions(labels.shape[0])[large] * sizes
         return order[starts + pick.long().clamp(max=sizes - 1)]
 
     def _fractions(self, pictures: int) -> Tensor:
         """Uniform in [0, 1), a row for every region that could be: (pictures · classes, samples)."""
-        shape = (pictures, self.classes, self.samples)
+        shape = (pictures, self.classes + 1, self.samples)
         drawn = self.draws.uniform(*shape) if self.draws else torch.rand(shape, device=self.labels.device)
         return drawn.flatten(0, 1)
 
@@ -191,6 +201,38 @@ def feature_texture_loss(
         for f, r in zip(fake, real, strict=True)
     ]
     return torch.stack(terms).mean()
+
+
+LAGS = ((0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (2, 0), (3, 0), (4, 0), (2, 2), (2, -2), (4, 4), (4, -4))
+AROUND = 9  # pixels, side of the window whose mean is taken out
+
+
+def autocorrelation_loss(fake: Tensor, real: Tensor, regions: RegionSampler) -> Tensor:
+    """How differently two pictures (B, 3, H, W) repeat themselves inside each region.
+
+    Mean absolute difference of the normalised autocorrelations of their brightness, at lags of up to four
+    pixels, from full size down to an eighth. Distributions of filter answers allow a weave; this does not.
+    """
+    terms: list[Tensor] = []
+    fake, real = fake.float().mean(1, keepdim=True), real.float().mean(1, keepdim=True)
+    for _ in range(4):
+        if min(fake.shape[2:]) < AROUND:
+            break
+        where = regions.positions(fake.shape[2], fake.shape[3])
+        terms.append(global_mean((_autocorrelation(fake, where) - _autocorrelation(real, where)).abs()))
+        fake, real = F.avg_pool2d(fake, 2), F.avg_pool2d(real, 2)
+    return torch.stack(terms).mean() if terms else fake.sum() * 0
+
+
+def _autocorrelation(x: Tensor, where: Tensor) -> Tensor:
+    """x (B, 1, h, w), positions int64 (R, samples) → (R, len(LAGS)): means over each region's samples."""
+    x = x - F.avg_pool2d(F.pad(x, (AROUND // 2,) * 4, mode="reflect"), AROUND, 1)
+    height, width = x.shape[2:]
+    around = F.pad(x, (4,) * 4)
+    others = [around[:, :, 4 + dy : 4 + dy + height, 4 + dx : 4 + dx + width] for dy, dx in LAGS]
+    products = torch.cat([x * x, *(x * other for other in others)], 1).permute(0, 2, 3, 1)
+    means = F.embedding(where, products.reshape(-1, 1 + len(LAGS))).mean(1)
+    return means[:, 1:] / (means[:, :1] + 1e-4)
 
 
 def mixed_target(scores_real: Tensor, scores_fake: Tensor, mask: Tensor) -> Tensor:

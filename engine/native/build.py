@@ -1,4 +1,4 @@
-"""Compiles kernels.cpp for this very processor, once, and loads it.
+"""Compiles a file of kernels for this very processor, once, and loads it.
 
 The library is kept in the user's cache folder under a name that says what it was built from, by what and for
 which processor; whatever changes makes another file. A file that others could have written, or that is not
@@ -35,23 +35,26 @@ class Unavailable(Exception):
 
 
 @cache
-def load() -> tuple[ctypes.CDLL | None, str]:
+def load(source: Path = SOURCE) -> tuple[ctypes.CDLL | None, str]:
     """The compiled kernels, and what slows them or ""; or None, and the reason why there are none.
 
     The first call may compile.
+
+    Args:
+        source: C++ that exports, among others, `scenebrush_use_openmp(GOMP_parallel or null)`.
     """
     try:
-        return _loaded()
+        return _loaded(source)
     except Unavailable as error:
         return None, str(error)
 
 
-def _loaded() -> tuple[ctypes.CDLL, str]:
+def _loaded(source: Path) -> tuple[ctypes.CDLL, str]:
     if not sys.platform.startswith("linux") or platform.machine() not in MACHINES:
         raise Unavailable(f"no kernels for {sys.platform} on {platform.machine()}")
     compiler = find_compiler()
     try:
-        library = ctypes.CDLL(str(built(compiler)))
+        library = ctypes.CDLL(str(built(compiler, source)))
     except (OSError, subprocess.SubprocessError) as error:
         raise Unavailable(f"{compiler} did not build the kernels: {_said(error)}") from error
     openmp = _openmp()
@@ -75,21 +78,21 @@ def find_compiler() -> str:
     raise Unavailable("no C++ compiler (g++, c++, clang++ or $CXX)")
 
 
-def built(compiler: str) -> Path:
+def built(compiler: str, source: Path = SOURCE) -> Path:
     """The library's file, compiled unless it is there already and whole."""
     folder = cache_folder()
-    file = folder / f"kernels-{_fingerprint(compiler)}.so"
+    file = folder / f"{source.stem}-{_fingerprint(compiler, source)}.so"
     if not (file.is_file() and _is_ours(file) and _is_whole(file)):
-        _compile(compiler, file)
+        _compile(compiler, file, source)
     return file
 
 
-def _compile(compiler: str, file: Path) -> None:
+def _compile(compiler: str, file: Path, source: Path) -> None:
     # Beside its place and then renamed: two processes may build at once, and neither ever sees half a file.
     handle, name = tempfile.mkstemp(suffix=".so", dir=file.parent)
     os.close(handle)
     try:
-        command = [compiler, *FLAGS, "-o", name, str(SOURCE)]
+        command = [compiler, *FLAGS, "-o", name, str(source)]
         subprocess.run(  # noqa: S603 - our own source and flags, and the user's compiler
             command, check=True, capture_output=True, text=True, timeout=COMPILE_SECONDS
         )
@@ -137,12 +140,12 @@ def _is_whole(file: Path) -> bool:
     return hashlib.sha256(content[:-size]).digest() == content[-size:]
 
 
-def _fingerprint(compiler: str) -> str:
+def _fingerprint(compiler: str, source: Path) -> str:
     version = subprocess.run(  # noqa: S603 - the user's compiler
         [compiler, "--version"], check=True, capture_output=True, text=True, timeout=COMPILE_SECONDS
     ).stdout
     processor = [platform.machine(), *sorted(cpu_flags()), *sorted(cpu_parts())]
-    parts = [SOURCE.read_text(), compiler, version, *FLAGS, *processor]
+    parts = [source.read_text(), compiler, version, *FLAGS, *processor]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 

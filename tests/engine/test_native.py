@@ -340,7 +340,7 @@ def test_a_damaged_file_is_built_anew(home: Path, monkeypatch: pytest.MonkeyPatc
     compiler = build.find_compiler()
     file = build.built(compiler)
     whole = file.read_bytes()
-    monkeypatch.setattr(build, "_compile", lambda _, file: file.write_bytes(whole))
+    monkeypatch.setattr(build, "_compile", lambda _, file, __: file.write_bytes(whole))
     for damaged in (b"", b"not a library", whole[: len(whole) // 2], whole[:-1], bytes(len(whole))):
         file.write_bytes(damaged)
         assert build.built(compiler) == file

@@ -66,8 +66,52 @@ def test_low_frequency_loss_is_blind_to_texture() -> None:
     checker = flat.clone()
     checker[..., ::2, ::2] = checker[..., 1::2, 1::2] = 1
     checker[..., ::2, 1::2] = checker[..., 1::2, ::2] = -1
-    assert float(losses.low_frequency_l1(checker, flat)) < 1e-6
-    assert float(losses.low_frequency_l1(flat + 0.5, flat)) == pytest.approx(0.5)
+    everywhere = torch.ones(1, 1, 64, 64)
+    assert float(losses.low_frequency_l1(checker, flat, everywhere)) < 1e-6
+    assert float(losses.low_frequency_l1(flat + 0.5, flat, everywhere)) == pytest.approx(0.5)
+    half = everywhere.clone()
+    half[..., 32:] = 0
+    right = flat + 0.5 * (1 - half)
+    assert float(losses.low_frequency_l1(right, flat, half)) == 0
+    assert float(losses.low_frequency_l1(right, flat, everywhere)) == pytest.approx(0.25)
+
+
+def test_feature_loss_is_relative_and_looks_only_inside() -> None:
+    real = [torch.full((1, 2, 8, 8), 4.0)]
+    fake = [real[0].clone()]
+    fake[0][..., :4] = 6.0
+    inside = torch.zeros(1, 1, 16, 16)
+    inside[..., 8:] = 1
+    assert float(losses.feature_loss(fake, real, inside)) == 0
+    everywhere = float(losses.feature_loss(fake, real, torch.ones_like(inside)))
+    assert everywhere == pytest.approx(0.5 * 2 / 4.0, rel=1e-3)
+
+
+def test_autocorrelation_loss_sees_a_weave_that_statistics_allow() -> None:
+    torch.manual_seed(0)
+    labels = torch.ones(1, 64, 64, dtype=torch.int64)
+    real, other = torch.randn(2, 1, 3, 64, 64)
+    # The same values as white noise, sorted into rows that repeat every eight pixels.
+    weave = torch.randn(1, 3, 64, 8).repeat(1, 1, 1, 8)
+    same, woven = (float(losses.autocorrelation_loss(fake, real, regions(labels))) for fake in (other, weave))
+    assert woven > 1.5 * same
+    moved = losses.autocorrelation_loss(real.roll((5, 9), (2, 3)), real, regions(labels))
+    assert float(moved) < 1.2 * same
+    assert float(losses.autocorrelation_loss(real, real, regions(labels))) == 0
+
+
+def test_pixels_that_do_not_count_are_never_sampled() -> None:
+    labels = torch.randint(0, 3, (2, 32, 32))
+    inside = torch.rand(2, 32, 32) < 0.5
+    rows = losses.RegionSampler(labels, classes=3, inside=inside).positions(32, 32)
+    assert rows.numel()
+    assert inside.flatten()[rows].all()
+    nothing = losses.RegionSampler(labels, classes=3, inside=torch.zeros_like(inside))
+    assert nothing.positions(32, 32).shape == (0, 256)
+    picture = torch.randn(2, 3, 32, 32, requires_grad=True)
+    loss = losses.autocorrelation_loss(picture, picture.detach() + 1, nothing)
+    loss.backward()
+    assert float(loss.detach()) == 0
 
 
 def regions(labels: torch.Tensor) -> losses.RegionSampler:

@@ -31,6 +31,7 @@ from training.averaging import averaged
 from training.data import Batch, Pair
 from training.distributed import Draws, Stream, gathered, own_share
 from training.export import codes_of, fit_prior, native_side, refresh_statistics
+from training.patterned import fastest
 from training.recipe import Section
 from training.sheet import Networks, contact_sheet
 from training.task import Context, Report, Task, TrainingError
@@ -73,6 +74,7 @@ class Loss(Section):
     texture: float
     feature_texture: float
     feature: float
+    autocorrelation: float
     low_frequency: tuple[float, float]  # falls from the first to the second …
     low_frequency_until: float = Field(gt=0, le=1)  # … over this share of the run
     kl: float
@@ -96,6 +98,9 @@ class BuiltinTask(Task):
                 classes, network.widths, network.hidden, network.style_dim, network.noise_channels
             )
         )
+        self.paint, why = fastest(self.generator)
+        if why:
+            self.say(why)
         self.encoder = self.placed(StyleEncoder(network.encoder_widths, network.style_dim))
         self.discriminator = self.placed(SegmentationDiscriminator(classes, network.discriminator_widths))
         self.segmenter = self.placed(UNet(classes, network.segmenter_widths))
@@ -105,9 +110,9 @@ class BuiltinTask(Task):
             "discriminator": self.discriminator,
         }
         self.optimisers = {
-            "painter": torch.optim.Adam(self._painter_groups(), betas=BETAS),
+            "painter": torch.optim.Adam(self._painter_groups(), betas=BETAS, fused=True),
             "discriminator": torch.optim.Adam(
-                self.discriminator.parameters(), lr=rates.discriminator_rate, betas=BETAS
+                self.discriminator.parameters(), lr=rates.discriminator_rate, betas=BETAS, fused=True
             ),
         }
         for name in PAINTER:
@@ -195,7 +200,7 @@ class BuiltinTask(Task):
             other = own_share(gathered(code).roll(1, 0))
             half = _halves(batch.given, draws)
             style = StyleField(torch.stack([code, other], dim=1), feathered(half, 2))
-        return self.generator(batch.given, style, self._noise(batch, draws)), (mean, log_variance)
+        return self.paint(batch.given, style, self._noise(batch, draws)), (mean, log_variance)
 
     def _noise(self, batch: Batch, draws: Draws) -> list[Tensor]:
         count, height, width = batch.given.shape
@@ -225,15 +230,23 @@ class BuiltinTask(Task):
             "kl": weights.kl * losses.kl_loss(*latent),
         }
         if not mixed:  # two lights in one picture have no photo to be compared with
-            regions = losses.RegionSampler(batch.labels, classes=self.labels.channels, draws=draws)
+            # Where the given map was simplified into something else, the photo is no example of it.
+            agreed = (batch.given == batch.labels) | (batch.given == self.labels.ignore)
+            regions = losses.RegionSampler(
+                batch.labels, classes=self.labels.channels, inside=agreed, draws=draws
+            )
+            inside = agreed.unsqueeze(1).float()
             down = len(segmenter.down)
             terms |= {
                 "texture": weights.texture * losses.texture_loss(fake, batch.real, regions),
                 "feature_texture": weights.feature_texture
                 * losses.feature_texture_loss(seen_fake[:3], seen_real[:3], regions),
                 "feature": weights.feature
-                * losses.feature_loss(seen_fake[down - 2 : down + 2], seen_real[down - 2 : down + 2]),
-                "low_frequency": self.low_frequency_at(seen) * losses.low_frequency_l1(fake, batch.real),
+                * losses.feature_loss(seen_fake[down - 2 : down + 2], seen_real[down - 2 : down + 2], inside),
+                "low_frequency": self.low_frequency_at(seen)
+                * losses.low_frequency_l1(fake, batch.real, inside),
+                "autocorrelation": weights.autocorrelation
+                * losses.autocorrelation_loss(fake, batch.real, regions),
             }
         figures = self.update("painter", terms, self.recipe.rate_at(seen))
         self.discriminator.requires_grad_(True)
