@@ -4,16 +4,25 @@ The maps that pictures come with are detailed to the pixel; nobody paints like t
 map into a crude one with one or several of the operations below, each of which is also a function of its own.
 All take and give uint8 (H, W) class ids, never invent an id, know nothing of what a class means, and draw
 whatever is random from the generator that they are given.
+
+    python -m training.crude FOLDER [--side 256]
+
+writes the hand-painted maps of training/scenes.py as palette PNGs, 00-mountain-lake.png and so on.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
+
+from models.labels import load_label_set
+from training.scenes import SCENES, hand_painted
 
 UNSET = 255  # no class has this id (models.labels.MAX_LABELS)
 
@@ -474,3 +483,29 @@ OPERATIONS: tuple[Operation, ...] = (
     _reduce, _merge, _straighten, _hull, _round, _polygon, _brushes, _smooth
 )  # fmt: skip
 _SHARES = np.array((2, 2, 2, 1, 2, 3, 3, 3)) / 18
+
+
+def write_hand_painted(folder: Path, side: int = 256) -> list[Path]:
+    """Every hand-painted map as an 8-bit palette PNG in the colours of its label set."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths: list[Path] = []
+    for number, scene in enumerate(SCENES):
+        picture = Image.fromarray(hand_painted(number, side))
+        picture.putpalette(load_label_set("landscape17").palette())
+        paths.append(folder / f"{number:02}-{scene.__name__.replace('_', '-')}.png")
+        picture.save(paths[-1])
+    return paths
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Write the hand-painted label maps that models are judged by."
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--side", type=int, default=256, help="of the maps, in pixels")
+    arguments = parser.parse_args()
+    write_hand_painted(arguments.folder, arguments.side)
+
+
+if __name__ == "__main__":
+    main()
