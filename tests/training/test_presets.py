@@ -65,6 +65,12 @@ def test_a_picture_without_metadata_has_no_name_and_ids_are_unique() -> None:
     assert max(Counter(preset.id for preset in PRESETS).values()) == 1
 
 
+def test_the_documents_table_is_this_one(root: Path) -> None:
+    page = (root / "docs" / "styles.md").read_text(encoding="utf-8")
+    rows = [f"| `{preset.id}` | {preset.title} | {preset.rule} |" for preset in PRESETS]
+    assert "\n".join(["| --- | --- | --- |", *rows, ""]) in page
+
+
 def test_the_code_is_that_of_the_picture_nearest_to_the_mean() -> None:
     _, encoder = tiny_networks()
     pairs = [pair("1", 0), pair("2", 118), pair("3", 255), pair("4", 130, light="dusk")]
