@@ -156,7 +156,8 @@ def sliced_wasserstein(fake: Tensor, real: Tensor, regions: RegionSampler, direc
 
     def measured(x: Tensor) -> Tensor:
         pad = directions.shape[-1] // 2
-        y = F.conv2d(F.pad(x, (pad,) * 4, mode="reflect") if pad else x, directions.to(x.dtype))
+        mode = "reflect" if min(x.shape[2:]) > pad else "replicate"
+        y = F.conv2d(F.pad(x, (pad,) * 4, mode=mode) if pad else x, directions.to(x.dtype))
         rows = y.permute(0, 2, 3, 1).reshape(-1, directions.shape[0]).float()
         # As an embedding, since its gradient is summed in a fixed order and that of rows[where] is not.
         return F.embedding(where, rows).sort(dim=1).values
