@@ -28,7 +28,7 @@ CHROMIUM := $(shell command -v chromium chromium-browser google-chrome | head -n
 # The wrapper looks for a newer pyright on the network unless told not to.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help setup serve test check check-python check-js format bench bench-engine wheel lock chromium
+.PHONY: help setup serve test check check-python check-js format bench bench-engine smoke-train wheel lock chromium
 
 help:  ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -101,6 +101,12 @@ bench: setup  ## frame times and stroke-to-frame latency; JSON under benchmarks/
 
 bench-engine: setup  ## the engine against plain networks of the published sizes (ARGS="--only warm,noise")
 	$(PY) -m benchmarks engine $(ARGS)
+
+smoke-train: setup  ## every recipe, tiny: trained, killed, continued to the bit, exported, served (ARGS="-k oasis")
+	$(PY) -m pytest -m smoke tests/training $(ARGS)
+
+bench-training: setup  ## pictures per second of training, plain against by label patterns
+	$(PY) -m benchmarks training $(ARGS)
 
 wheel: setup  ## build the wheel into dist/
 	$(PY) -m pip wheel --no-build-isolation --no-deps --wheel-dir dist .

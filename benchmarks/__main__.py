@@ -1,7 +1,7 @@
 """`make bench`: frame time of the built-in model, and stroke-to-frame latency over a socket on loopback.
 
 Prints a table and writes benchmarks/results/bench.json: {"machine": …, "frame": [rows], "stroke": [rows]}.
-`make bench-engine` is the word `engine` behind it, see benchmarks/engine.py.
+`make bench-engine` and `make bench-training` are the words `engine` and `training` behind it, see there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import engine, frame, stroke
+from benchmarks import engine, frame, stroke, training
 from engine import Library
 from engine.device import cpu_flags
 
@@ -101,10 +101,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--seconds", type=float, default=6.0, help="how long each stroke is drawn")
     parser.set_defaults(run=measure)
-    commands = parser.add_subparsers(metavar="[engine]")
+    commands = parser.add_subparsers(metavar="[engine | training]")
     engine_parser = commands.add_parser("engine", description=engine.__doc__)
     engine.add_arguments(engine_parser)
     engine_parser.set_defaults(run=engine.run)
+    training_parser = commands.add_parser("training", description=training.__doc__)
+    training.add_arguments(training_parser)
+    training_parser.set_defaults(run=training.run)
     arguments = parser.parse_args()
     arguments.run(arguments)
 
