@@ -50,11 +50,10 @@ def folded_state(network: nn.Module) -> dict[str, Tensor]:
         if ".parametrizations." not in name
     }
     for name, module in _normalised(network):
-        norm = cast("Any", module).parametrizations.weight[0]
-        was_training = norm.training
-        norm.eval()  # reading the weight must not move the vectors
-        state[f"{name}.weight"] = cast("Tensor", module.weight).detach().clone()
-        norm.train(was_training)
+        weight, norm = _original(module), cast("Any", module).parametrizations.weight[0]
+        u, v = (vector.double().cpu() for vector in (norm._u, norm._v))  # noqa: SLF001
+        sigma = torch.dot(u, weight.detach().flatten(1).double().cpu() @ v)
+        state[f"{name}.weight"] = weight.detach() / sigma.item()
     return state
 
 

@@ -100,7 +100,7 @@ class Recipe:
     def rate_at(self, seen: int) -> float:
         """Factor of all learning rates after `seen` pictures."""
         share, run = self.share(seen), self.run
-        return 1.0 if share < run.decay_from else max(run.decay_to, (1 - share) / (1 - run.decay_from))
+        return 1.0 if share <= run.decay_from else max(run.decay_to, (1 - share) / (1 - run.decay_from))
 
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain data, None left out, as `recipe_from` reads it."""
