@@ -189,6 +189,72 @@ def train(
             raise
 
 
+@app.command()
+def evaluate(
+    models: Annotated[list[Path], typer.Argument(help="Model files (.safetensors), one or several.")],
+    data: Annotated[Path, typer.Argument(help="Folder of images/ and labels/, or of .tar shards of them.")],
+    judge: Annotated[Path, typer.Option(help="Segmenter that reads the pictures (.safetensors).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("evaluation"),
+    split: Annotated[
+        str, typer.Option(help="validation to choose by, test for the final figures, or train.")
+    ] = "validation",
+    limit: Annotated[int | None, typer.Option(help="Only the first so many pictures.")] = None,
+    layout: Annotated[str, typer.Option(help="How the data's files lie, see docs/data.md.")] = "auto",
+    training: Annotated[bool, typer.Option(help="Compare with the training pictures too.")] = True,
+    painted: Annotated[int, typer.Option(help="Crude maps to paint as well.", min=0)] = 0,
+    maps: Annotated[int, typer.Option(help="Maps painted with several seeds.")] = 10,
+    seeds: Annotated[int, typer.Option(help="Seeds for each of them.")] = 10,
+    resamples: Annotated[int, typer.Option(help="Resamples of the bootstrap.")] = 1_000,
+    shown: Annotated[int, typer.Option(help="Pictures in the report.", min=0)] = 24,
+    inception: Annotated[
+        str | None,
+        typer.Option(help="Published Inception weights, for FID: a file, or 'download'.", metavar="FILE"),
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table in Markdown.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Paint with the plain networks: slow, float32.")
+    ] = False,
+    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+) -> None:
+    """Measure how good models' pictures are: a table, metrics.json and a report of one HTML file.
+
+    What every figure means stands in docs/evaluation.md.
+    """
+    with _errors_said():
+        from rich.console import Console
+
+        from training.evaluation.command import Request, split_named
+        from training.evaluation.command import evaluate as run_evaluation
+
+        try:
+            request = Request(
+                models=models,
+                judge=judge,
+                data=data,
+                split=split_named(split),
+                limit=limit,
+                layout=layout,
+                training=training,
+                painted=painted,
+                maps=maps,
+                seeds=seeds,
+                resamples=resamples,
+                shown=shown,
+                inception=inception,
+                device=device,
+                precision=precision,
+                plain=plain,
+                threads=threads,
+            )
+            run_evaluation(request, out, Console(), markdown)
+        except ValueError as error:
+            if type(error).__module__.startswith("training."):
+                _fail(str(error), "", "")
+            raise
+
+
 @app.command("import")
 def import_(
     file: Annotated[
