@@ -457,25 +457,30 @@ def _straighten(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _hull(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return hulls(_tidy(labels, rng), rng.uniform(0.5, 1), rng, int(rng.integers(5, 14)))
+    return _clean(hulls(_tidy(labels, rng), rng.uniform(0.5, 1), rng, int(rng.integers(5, 14))))
 
 
 def _round(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return rounded(_tidy(labels, rng), rng.uniform(0.5, 1), rng.choice((0.0, 0.25)), rng)
+    return _clean(rounded(_tidy(labels, rng), rng.uniform(0.5, 1), rng.choice((0.0, 0.25)), rng))
 
 
 def _polygon(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return polygons(_tidy(labels, rng), _side(labels) * 10 ** rng.uniform(-2, -1.1))
+    return _clean(polygons(_tidy(labels, rng), _side(labels) * 10 ** rng.uniform(-2, -1.1)))
 
 
 def _brushes(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return brushed(_tidy(labels, rng), _side(labels) * 10 ** rng.uniform(-1.7, -0.9), 0.92, rng)
+    return _clean(brushed(_tidy(labels, rng), _side(labels) * 10 ** rng.uniform(-1.7, -0.9), 0.92, rng))
 
 
 def _tidy(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Few enough regions to redraw one by one: border noise and the smallest things gone."""
     smooth = smoothed(labels, _side(labels) * rng.uniform(0.005, 0.02))
-    return merged(smooth, int(labels.size * 10 ** rng.uniform(-3.3, -2.3)) + 1)
+    return merged(smooth, int(labels.size * 10 ** rng.uniform(-3.1, -2.1)) + 1)
+
+
+def _clean(labels: np.ndarray) -> np.ndarray:
+    """Without the slivers that shapes leave between each other."""
+    return merged(labels, labels.size // 2000)
 
 
 Operation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
