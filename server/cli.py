@@ -189,6 +189,48 @@ def train(
             raise
 
 
+data_app = typer.Typer(help="Look at training data.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+
+@data_app.command("check")
+def data_check(
+    source: Annotated[Path, typer.Argument(metavar="DIR", help="A set of pictures and label maps.")],
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Label set of the maps: a built-in one, or a file; what the set says, if not given."
+        ),
+    ] = None,
+    layout: Annotated[str, typer.Option(help="How its files lie; found out if not given.")] = "auto",
+    sheet: Annotated[
+        Path | None, typer.Option(help="Picture to write: the first pairs.", dir_okay=False)
+    ] = None,
+    count: Annotated[int, typer.Option(help="Pairs on the sheet.", min=1)] = 24,
+    as_json: AsJson = False,
+) -> None:
+    """Read a whole set once: pairs, sizes, classes, and what cannot be used. Leaves with 1 if anything is."""
+    with _errors_said():
+        from rich.console import Console
+
+        from training import datacheck
+
+        try:
+            report, listing = datacheck.check(
+                source, layout, datacheck.label_set_named(labels) if labels else None
+            )
+            if sheet:
+                datacheck.sheet(listing, count).save(sheet)
+        except ValueError as error:
+            _fail(str(error), "", "")
+        if as_json:
+            typer.echo(json.dumps(report.to_json(), indent=1))
+        else:
+            datacheck.say(report, Console())
+        if not report.usable:
+            raise typer.Exit(1)
+
+
 @app.command()
 def evaluate(
     models: Annotated[list[Path], typer.Argument(help="Model files (.safetensors), one or several.")],
