@@ -16,7 +16,16 @@ from engine.errors import EngineError, UnknownModel
 from engine.model import Model, Picture
 from engine.modulation import TableCache
 from engine.painter import Painter, Quality
-from models.checkpoint import CheckpointError, load, parameter_count, read_spec
+from engine.plain import PlainModel
+from models.checkpoint import (
+    SEGMENTERS,
+    CheckpointError,
+    LoadedModel,
+    load,
+    parameter_count,
+    read_spec,
+)
+from models.pix2pix import Pix2PixGenerator
 from models.spec import ModelSpec
 
 BUILTIN = Path(__file__).resolve().parent.parent / "models" / "weights"
@@ -28,7 +37,8 @@ class Library:
     Reading a header is cheap and happens at once; weights are read when a painter first needs them.
 
     Args:
-        directories: folders of .safetensors files; ones that do not exist are passed over.
+        directories: folders of .safetensors files; ones that do not exist are passed over, and so are
+            segmenters, which paint nothing.
         default: id of the model to use when none is named; the first one found by default.
         device, precision: see `engine.device.choose`.
         threads: CPU threads; torch's own choice by default.
@@ -64,7 +74,7 @@ class Library:
         self._paths: dict[str, Path] = {}
         self._specs: dict[str, ModelSpec] = {}
         self._parameters: dict[str, int] = {}
-        self._loaded: dict[str, Model] = {}
+        self._loaded: dict[str, Model | PlainModel] = {}
         self._backend, note = backend_for(self._compute)
         self._cache, self._lock = TableCache(cache_mb << 20), threading.RLock()
         self.problems: list[str] = [note] if note else []
@@ -102,6 +112,8 @@ class Library:
         except CheckpointError as error:
             self.problems.append(str(error))
             return
+        if spec.architecture in SEGMENTERS:
+            return  # it reads photos and paints none: no model to choose, and no problem
         if spec.id in self._specs:
             self.problems.append(
                 f"{path}: a model called {spec.id!r} was already found in {self._paths[spec.id]}"
@@ -170,12 +182,16 @@ class Library:
         """Bytes of modulation tables that the last frame left, over all models. From any thread."""
         return self._cache.held
 
-    def _model(self, model_id: str) -> Model:
+    def _model(self, model_id: str) -> Model | PlainModel:
         with self._lock:
             if model_id not in self._loaded:
-                loaded = load(self._paths[model_id])
-                self._loaded[model_id] = Model(loaded, self._backend, self._cache, self._lock)
+                self._loaded[model_id] = self._ready(load(self._paths[model_id]))
             return self._loaded[model_id]
+
+    def _ready(self, loaded: LoadedModel) -> Model | PlainModel:
+        if isinstance(loaded.generator, Pix2PixGenerator):
+            return PlainModel(loaded, self._backend, self._lock)
+        return Model(loaded, self._backend, self._cache, self._lock)
 
     def style_of(self, photo: Picture, model_id: str | None = None) -> tuple[float, ...]:
         """The style code of a photo, by the model's encoder (the mean of its distribution).
@@ -210,8 +226,10 @@ class Library:
 
 
 def _first_id(directory: Path) -> str | None:
-    """The id of a folder's first usable model, or None."""
+    """The id of a folder's first model that paints, or None."""
     for path in sorted(directory.glob("*.safetensors")):
         with contextlib.suppress(CheckpointError):
-            return read_spec(path).id
+            spec = read_spec(path)
+            if spec.architecture not in SEGMENTERS:
+                return spec.id
     return None

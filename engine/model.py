@@ -24,6 +24,7 @@ from engine.network import Network, Norm
 from engine.preview import Preview
 from engine.trunk import Trunk, Workspace, to_bytes
 from models.checkpoint import LoadedModel
+from models.pix2pix import Pix2PixGenerator
 
 Picture = NDArray[np.uint8]
 _NOISE_BYTES = 64 << 20
@@ -58,6 +59,8 @@ class Model:
         self.spec, self.backend, self._cache = loaded.spec, backend, cache
         self.lock = lock or threading.RLock()
         self.encoder = loaded.encoder
+        if isinstance(loaded.generator, Pix2PixGenerator):
+            raise TypeError("a generator without SPADE norms: see engine.plain")
         self.network = Network(loaded.generator, backend)
         self.workspace = Workspace(backend.device, backend.dtype)
         self.trunk = Trunk(self.network, backend, self.workspace)

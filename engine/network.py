@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from engine.backend import Backend, Packed
 from engine.patterns import EDGE, OUTSIDE, STYLE
-from models.generator import Generator, StyledSpadeGenerator
+from models.generator import ModulatedGenerator, StyledSpadeGenerator
 from models.published import OasisGenerator
 from models.spade import SpadeBlock, SpadeNorm, StyledSpadeBlock, StyledSpadeNorm
 
@@ -126,7 +126,7 @@ class Network:
     stages: the blocks, in order. factors: pixels per cell at each level, coarsest first.
     """
 
-    def __init__(self, generator: Generator, backend: Backend) -> None:
+    def __init__(self, generator: ModulatedGenerator, backend: Backend) -> None:
         self._backend, self._classes = backend, generator.label_channels
         self.stride, self.style_dim = generator.stride, generator.style_dim
         self.start_grid = generator.start_grid

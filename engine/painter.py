@@ -14,6 +14,7 @@ from engine.canvas import Canvas, InstanceMap, LabelMap
 from engine.errors import EngineError
 from engine.model import Model, Picture, Style
 from engine.patterns import Cells
+from engine.plain import PlainModel
 from engine.preview import Preview
 from models.noise import style_from_seed
 from models.spec import MAX_STYLE
@@ -31,7 +32,7 @@ class Painter:
     painted before.
 
     Args:
-        model: the checkpoint, ready to paint.
+        model: the checkpoint, ready to paint; of a `PlainModel`, style and noise change nothing.
         width, height: size of the map and of the picture in pixels; any size, painted on the next multiple of
             the model's stride and cropped.
         session_bytes: most that may be kept between pictures for live previews.
@@ -40,7 +41,7 @@ class Painter:
         EngineError: a side smaller than 1, or a size that the model cannot paint.
     """
 
-    def __init__(self, model: Model, width: int, height: int, session_bytes: int = 0) -> None:
+    def __init__(self, model: Model | PlainModel, width: int, height: int, session_bytes: int = 0) -> None:
         self._model, self.spec = model, model.spec
         self.width, self.height = width, height
         self._known = np.zeros(256, bool)
@@ -311,7 +312,7 @@ class Painter:
         return pictures
 
     @property
-    def _parts(self) -> tuple[Model, Canvas, Style]:
+    def _parts(self) -> tuple[Model | PlainModel, Canvas, Style]:
         return self._model, self._canvas, self._style
 
     def _render_exact(self) -> Picture:
