@@ -188,11 +188,11 @@ class Listing:
         Raises:
             DataError: as `raw`, or for a value that means nothing.
         """
+        raw = self.raw(item)
         try:
-            return self.values.of(self.raw(item))
+            return self.values.of(raw)
         except DataError as error:
-            name = f"label map {item.name}: "
-            raise DataError(str(error) if item.name in str(error) else name + str(error)) from error
+            raise DataError(f"label map {item.name}: {error}") from error
 
     def _map_size(self, item: Item) -> tuple[int, int]:
         """(width, height) of an item's masks."""
