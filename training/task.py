@@ -21,6 +21,7 @@ from models.labels import LabelSet
 from training import distributed
 from training.averaging import Average
 from training.data import Batch, Pair, random_batch
+from training.diffaugment import NUMBERS, DiffAugment
 from training.distributed import Draws, Stream, generator_for
 from training.recipe import Recipe, Section
 
@@ -183,6 +184,20 @@ class Task(ABC):
         """Batches of one as one batch, on the run's device."""
         fields = ([getattr(picture, name) for picture in pictures] for name in Batch.__dataclass_fields__)
         return Batch(*(torch.cat(tensors) for tensors in fields)).to(self.fabric.device)
+
+    def judged(self, batch: Batch, fake: Tensor, draws: Draws, unseen: int) -> tuple[Batch, Tensor]:
+        """A batch and the pictures (B, 3, S, S) generated for it, as the discriminator is to see them: both
+        through the same differentiable augmentation, their maps moved along. Once a step.
+
+        Args:
+            unseen: the id in the maps where nothing of a picture is left.
+        """
+        policy = self.recipe.data.differentiable
+        if not policy:
+            return batch, fake
+        change = DiffAugment(policy, draws.uniform(len(batch.labels), NUMBERS))
+        labels, given = (change.labels(maps, unseen) for maps in (batch.labels, batch.given))
+        return Batch(change(batch.real), batch.whole, labels, given), change(fake)
 
     # -- state
     def state(self) -> dict[str, Any]:

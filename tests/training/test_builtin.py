@@ -20,7 +20,7 @@ from models.labels import load_label_set
 from tests.training.conftest import cpu, tiny_recipe
 from training.cli import label_set_of, model_id, train
 from training.data import DataError, Pair, read_pairs
-from training.distributed import Stream
+from training.distributed import Draws, Stream
 from training.export import codes_of
 from training.recipe import Recipe
 from training.run import Run
@@ -212,3 +212,30 @@ def test_label_sets_come_by_name_or_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(LABELS.to_json()))
     assert label_set_of(str(path)).hash == label_set_of("landscape17").hash
+
+
+def test_differentiable_augmentation_reaches_the_discriminator_alone(
+    context: Callable[[Recipe], Context],
+) -> None:
+    """Real and generated pictures and their maps go through the same changes, once a step."""
+    policy = ["colour", "translation", "cutout"]
+    made = context(tiny_recipe(data__differentiable=policy))
+    task = BuiltinTask(made)
+    task.prepare(nothing)
+    seen: dict[str, list[torch.Tensor]] = {"discriminator": [], "segmenter": []}
+    for name, taken in seen.items():
+        getattr(task, name).down[0].register_forward_hook(
+            lambda module, given, out, taken=taken: taken.append(given[0].detach())
+        )
+    batch, draws = task.batch(2, 32, 0, Stream.DATA), Draws(1, 0, 2, torch.device("cpu"))
+    judged, changed = task.judged(batch, batch.real, Draws(1, 0, 2, torch.device("cpu")), 0)
+    assert torch.equal(judged.real, changed), "one change for both"
+    assert not torch.equal(judged.real, batch.real)
+    hidden = (judged.labels == LABELS.ignore).float().mean()
+    assert 0.1 < hidden < 0.6
+    task.step(batch, 0, draws)
+    assert all((picture == 0).all(1).any() for picture in seen["discriminator"]), "each has a hole"
+    assert not any((picture == 0).all(1).any() for picture in seen["segmenter"])
+
+    with pytest.raises(TrainingError, match="'cutout', which needs a label for what is not seen"):
+        BuiltinTask(replace(made, labels=replace(LABELS, ignore=None)))

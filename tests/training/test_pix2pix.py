@@ -18,7 +18,7 @@ from training.distributed import Draws, Stream
 from training.recipe import Recipe, RecipeError, load_recipe
 from training.sheet import Networks, paint
 from training.task import Context, TrainingError
-from training.tasks.pix2pix import Pix2pixTask, real_or_not
+from training.tasks.pix2pix import NO_CLASS, Pix2pixTask, real_or_not
 
 MakeContext = Callable[[Recipe], Context]
 
@@ -125,3 +125,18 @@ def test_the_recipe_and_its_bounds() -> None:
         load_recipe("pix2pix", ["network.depth=10"])
     with pytest.raises(RecipeError, match=r"'lambda'.*nearest is"):
         load_recipe("pix2pix", ["loss.lambda=10"])
+
+
+def test_differentiable_augmentation_reaches_the_discriminator(context: MakeContext) -> None:
+    """Both pictures and the map go through it; the picture that L1 compares does not."""
+    task = Pix2pixTask(context(tiny_recipe("pix2pix", data__differentiable=["cutout"])))
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    task.discriminator.register_forward_pre_hook(lambda module, given: seen.append(given))
+    batch = task.batch(2, 32, 0, Stream.DATA)
+    task.step(batch, 0, draws(0, batch))
+    assert len(seen) == 3
+    for picture, labels in seen:
+        hole = (picture == 0).all(1)
+        assert hole.any((1, 2)).all()
+        assert torch.equal(labels == NO_CLASS, (labels == NO_CLASS) & hole)
+        assert (labels == NO_CLASS).any()

@@ -92,6 +92,12 @@ class BuiltinTask(Task):
             raise TrainingError(
                 f"{self.folder}: {JUDGE} is the judge's file, call the run's folder otherwise"
             )
+        moving = {"translation", "cutout"} & set(self.recipe.data.differentiable)
+        if moving and self.labels.ignore is None:
+            raise TrainingError(
+                f"data.differentiable has {min(moving)!r}, which needs a label for what is not seen; the "
+                f"label set {self.labels.name!r} has none"
+            )
         network, rates, classes = self.recipe.network, self.recipe.optimiser, self.labels.channels
         self.generator = self.placed(
             StyledSpadeGenerator(
@@ -188,8 +194,10 @@ class BuiltinTask(Task):
         mixed = bool(draws.rng.random() < self.recipe.loss.two_styles)
         with self.fabric.autocast():
             fake, latent = self._paint(batch, mixed, draws)
-        figures = self._generator_update(batch, seen, fake, latent, mixed, draws)
-        return figures | self._discriminator_update(batch, seen, fake.detach(), draws)
+        judged, changed = self.judged(batch, fake, draws, self.labels.ignore or 0)
+        scored = (changed, judged.given)
+        figures = self._generator_update(batch, seen, fake, scored, latent, mixed, draws)
+        return figures | self._discriminator_update(judged, seen, changed.detach(), draws)
 
     def _paint(self, batch: Batch, mixed: bool, draws: Draws) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         mean, log_variance = (value.float() for value in self.encoder(batch.whole))
@@ -212,6 +220,7 @@ class BuiltinTask(Task):
         batch: Batch,
         seen: int,
         fake: Tensor,
+        scored: tuple[Tensor, Tensor],
         latent: tuple[Tensor, Tensor],
         mixed: bool,
         draws: Draws,
@@ -219,11 +228,11 @@ class BuiltinTask(Task):
         weights, segmenter = self.recipe.loss, self.segmenter
         self.discriminator.requires_grad_(False)
         with self.fabric.autocast():
-            scores = self.discriminator(fake)
+            scores = self.discriminator(scored[0])
             seen_fake = segmenter.features(fake)[1]
             with torch.no_grad():
                 seen_real = segmenter.features(batch.real)[1]
-        given = resize_labels(batch.given, *scores.shape[-2:])
+        given = resize_labels(scored[1], *scores.shape[-2:])
         terms = {
             "adversarial": weights.adversarial
             * losses.real_loss(scores, given, self.labels.channels, self.labels.ignore),

@@ -24,6 +24,8 @@ from training.recipe import Section
 from training.sheet import Networks, contact_sheet
 from training.task import Context, Task, TrainingError
 
+NO_CLASS = -1  # one-hot nowhere
+
 
 class Network(Section):
     """Channels of the first layers, and how often the generator halves; see models/pix2pix.py."""
@@ -103,8 +105,9 @@ class Pix2pixTask(Task):
         weights, factor = self.recipe.loss, self.recipe.rate_at(seen)
         with self.fabric.autocast():
             fake = self.generator(batch.given, self._kept(batch, draws))
+            judged, changed = self.judged(batch, fake, draws, NO_CLASS)
             self.discriminator.requires_grad_(False)
-            logits = self.discriminator(fake, batch.given)
+            logits = self.discriminator(changed, judged.given)
         terms = {
             "adversarial": weights.adversarial * real_or_not(logits, real=True),
             "l1": weights.l1 * F.l1_loss(fake, batch.real),
@@ -112,8 +115,8 @@ class Pix2pixTask(Task):
         figures = self.update("generator", terms, factor)
         self.discriminator.requires_grad_(True)
         with self.fabric.autocast():
-            on_real = self.discriminator(batch.real, batch.given)
-            on_fake = self.discriminator(fake.detach(), batch.given)
+            on_real = self.discriminator(judged.real, judged.given)
+            on_fake = self.discriminator(changed.detach(), judged.given)
         halves = {
             "discriminator_real": 0.5 * real_or_not(on_real, real=True),
             "discriminator_fake": 0.5 * real_or_not(on_fake, real=False),
