@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from training.evaluation.colour import luma
 
@@ -23,12 +21,18 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
 def ssim(one: np.ndarray, other: np.ndarray) -> float:
     """Structural similarity of two pictures uint8 (H, W, 3), of at least 11 pixels a side: the mean over
     their luma, where the Gaussian window (11×11, σ 1.5) lies inside (Wang et al. 2004, eq. 13 and 17)."""
-    x, y = (torch.from_numpy(luma(picture)) for picture in (one, other))
-    at = torch.arange(_WINDOW, dtype=torch.float64) - _WINDOW // 2
-    weights = torch.exp(-(at**2) / (2 * _SIGMA**2))
-    weights = weights / weights.sum()
-    kernel = (weights[:, None] * weights[None, :])[None, None]
-    mx, my, xx, yy, xy = F.conv2d(torch.stack([x, y, x * x, y * y, x * y])[:, None], kernel)[:, 0]
+    x, y = luma(one), luma(other)
+    mx, my, xx, yy, xy = _blurred(np.stack([x, y, x * x, y * y, x * y]))
     vx, vy, vxy = xx - mx * mx, yy - my * my, xy - mx * my
     likeness = (2 * mx * my + _C1) * (2 * vxy + _C2) / ((mx * mx + my * my + _C1) * (vx + vy + _C2))
     return float(likeness.mean())
+
+
+def _blurred(planes: np.ndarray) -> np.ndarray:
+    """Gaussian means of (n, H, W) where the window lies inside: (n, H − 10, W − 10)."""
+    at = np.arange(_WINDOW) - _WINDOW // 2
+    weights = np.exp(-(at**2) / (2 * _SIGMA**2))
+    weights /= weights.sum()
+    for axis in (1, 2):
+        planes = np.lib.stride_tricks.sliding_window_view(planes, _WINDOW, axis) @ weights
+    return planes
