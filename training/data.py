@@ -46,11 +46,6 @@ class Pair:
         if self.split is None:
             object.__setattr__(self, "split", split_of(self.name))
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """(H, W)."""
-        return self.labels.shape[0], self.labels.shape[1]
-
     @cached_property
     def whole(self) -> Tensor:
         """The picture reduced to the style encoder's size E, uint8 (3, E, E)."""

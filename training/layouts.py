@@ -354,7 +354,7 @@ def _legend(source: Path) -> tuple[LabelSet | None, Values]:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
         if "label" in data:
-            labels = read_label_set(path)
+            labels = with_unlabelled(read_label_set(path))
             return labels, Values(colours=colours_of(labels), said_by="labels.toml")
         labels = load_label_set(str(data["set"]))
         ids = {int(value): _label_id(labels, name) for value, name in data.get("ids", {}).items()}

@@ -128,7 +128,8 @@ class Run:
     ) -> None:
         self.folder, self.recipe, self.labels, self.fabric = folder, recipe, labels, fabric
         self.workers = workers
-        self.pairs = fitted(pairs, labels, recipe.largest_crop)
+        # Where [data] sets the pictures' size, small ones are enlarged.
+        self.pairs = fitted(pairs, labels, 1 if recipe.data.short_side else recipe.largest_crop)
         _refuse_another_run(folder, recipe, labels)
         fabric.barrier()  # nobody writes before everybody has looked
         if fabric.is_global_zero:

@@ -12,6 +12,7 @@ from PIL import Image
 from models.labels import LabelSet, load_label_set
 from training import data
 from training.data import DataError, StoredPair, fitted, read_pairs
+from training.datacheck import label_set_named
 from training.layouts import LAYOUTS, colours_of, listing_of, with_unlabelled
 
 PHOTO = np.arange(8 * 12 * 3, dtype=np.uint8).reshape(8, 12, 3)
@@ -189,6 +190,7 @@ def test_a_legend_with_a_label_set_of_its_own(tmp_path: Path) -> None:
     listing = listing_of(tmp_path)
     assert listing.labels is not None
     assert (listing.labels.name, listing.labels.by_id[1].name) == ("mine", "lawn")
+    assert listing.labels.ignore == 2  # one more, for 255
     assert colours_of(listing.labels)[255] == 0
     assert np.array_equal(read_pairs(tmp_path)[0].labels, values(0, 1))
 
@@ -226,3 +228,10 @@ def test_a_large_set_is_read_when_looked_at(tmp_path: Path, monkeypatch: pytest.
     save(tmp_path / "images" / "a.png", PHOTO[:4])
     with pytest.raises(DataError, match="photo 12×4, map 12×8"):
         _ = fit[0].labels
+
+
+def test_training_has_an_id_for_what_a_published_set_leaves_unlabelled(tmp_path: Path) -> None:
+    ade20k(tmp_path)
+    labels = label_set_named("ade150")
+    pair = fitted(read_pairs(tmp_path, labels=labels), labels, 8)[0]
+    assert pair.labels[::2, 0].tolist() == [150, 0, 2, 149]
