@@ -148,8 +148,9 @@ def train(
     ] = "builtin",
     pictures: Annotated[int | None, typer.Option(help="Pictures to train on, repeats included.")] = None,
     labels: Annotated[
-        str, typer.Option(help="Label set of the label maps: a built-in one, or a .json or .toml file.")
-    ] = "landscape17",
+        str | None,
+        typer.Option(help="Label set to train on: a built-in one, or a file; what DATA says, if not given."),
+    ] = None,
     values: Annotated[
         list[str] | None,
         typer.Option("--set", help="A value of the recipe; may be repeated.", metavar="SECTION.NAME=VALUE"),

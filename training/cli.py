@@ -23,10 +23,12 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from models.labels import LabelSet, load_label_set, read_label_set
+from models.labels import LabelSet, load_label_set
 from training import distributed
-from training.data import DataError, fitted, read_pairs
+from training.data import DataError, Pair, fitted, read_pairs
+from training.datacheck import label_set_named
 from training.journal import Journal, due
+from training.layouts import listing_of
 from training.recipe import Recipe, load_recipe
 from training.run import Run
 
@@ -38,7 +40,7 @@ def train(
     data: Path,
     out: Path,
     recipe: Recipe | None = None,
-    labels: str = "landscape17",
+    labels: str | None = None,
     precision: str = "bf16-mixed",
     accelerator: str = "auto",
     devices: int = 1,
@@ -53,7 +55,8 @@ def train(
         data: see `training.data.read_pairs`.
         out: the run's folder.
         recipe: what to train; the built-in recipe by default.
-        labels: the label set that the label maps are in: a name, or a .json or .toml file.
+        labels: the label set to train on: a name, or a .json or .toml file; by default the source's own, or
+            landscape17 where it says nothing.
         precision: "bf16-mixed" or "32-true"; accelerator: as Lightning Fabric names it.
         devices: processes, one a device; batches are shared among them.
         threads: CPU threads of each; torch's own choice by default.
@@ -69,7 +72,7 @@ def train(
     recipe = recipe or load_recipe("builtin")
     if precision not in PRECISIONS:  # fp16 would need its losses scaled, and nothing here needs fp16
         raise ValueError(f"precision {precision!r}: use {' or '.join(PRECISIONS)}")
-    label_set = label_set_of(labels)
+    label_set = _label_set(data, layout, labels)
     everything = read_pairs(data, layout=layout, labels=label_set)
     pairs = [pair for pair in everything if pair.split == "train"]
     held_out = [pair for pair in everything if pair.split == "validation"]
@@ -107,9 +110,11 @@ def _launched(accelerator: str, devices: int, precision: str) -> Fabric:
     return fabric
 
 
-def label_set_of(text: str) -> LabelSet:
-    """A built-in label set by name, or one's own from a .json or .toml file. Raises LabelError."""
-    return read_label_set(Path(text)) if text.endswith((".json", ".toml")) else load_label_set(text)
+def _label_set(data: Path, layout: str, labels: str | None) -> LabelSet:
+    """The set that was asked for; else what the source says of itself, or the built-in one."""
+    if labels:
+        return label_set_named(labels)
+    return listing_of(data, layout).labels or load_label_set("landscape17")
 
 
 def model_id(folder: Path) -> str:

@@ -18,7 +18,7 @@ from engine import Library
 from models.checkpoint import load, load_segmenter
 from models.labels import load_label_set
 from tests.training.conftest import cpu, tiny_recipe
-from training.cli import label_set_of, model_id, train
+from training.cli import _label_set, model_id, train
 from training.data import DataError, Pair, read_pairs
 from training.distributed import Draws, Stream
 from training.export import codes_of
@@ -208,10 +208,18 @@ def test_a_models_id_comes_from_the_folder() -> None:
     assert model_id(Path("/x/äöü")) == "model"
 
 
-def test_label_sets_come_by_name_or_file(tmp_path: Path) -> None:
+def test_the_label_set_is_said_or_the_datas_own(tmp_path: Path) -> None:
+    """By name, from a file, from the data, or the built-in one."""
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(LABELS.to_json()))
-    assert label_set_of(str(path)).hash == label_set_of("landscape17").hash
+    data = tmp_path / "data"
+    for kind in ("images", "labels"):
+        (data / kind).mkdir(parents=True)
+    assert _label_set(data, "folder", str(path)).hash == LABELS.hash
+    assert _label_set(data, "folder", "ade150").name == "ade150"
+    assert _label_set(data, "folder", None).hash == LABELS.hash
+    (data / "labels.toml").write_text('set = "cityscapes35"')
+    assert _label_set(data, "folder", None).name == "cityscapes35"
 
 
 def test_differentiable_augmentation_reaches_the_discriminator_alone(
