@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,21 +116,37 @@ def test_the_discriminator_learns_nothing_into_the_generator(context: Make) -> N
     assert not any(gradients(task.generator))
 
 
-def test_a_dozen_steps_teach_the_discriminator(context: Make) -> None:
+def test_a_dozen_steps_teach_the_discriminator_and_then_a_dozen_the_generator(context: Make) -> None:
+    """Each against the other that stands still."""
     task = started(context(tiny(**JUDGE)))
-    figures = steps(task, 12, same=True)
-    sums = [step["discriminator_real"] + step["discriminator_fake"] for step in figures]
+    sums = [step["discriminator_real"] + step["discriminator_fake"] for step in steps(task, 12, same=True)]
     assert np.mean(sums[-3:]) < 0.9 * np.mean(sums[:3])
-
-
-def test_a_dozen_steps_teach_the_generator(context: Make) -> None:
-    """Against a discriminator that knows something, and then stands still."""
-    task = started(context(tiny(**JUDGE)))
-    steps(task, 12, same=True)
     task.optimisers["discriminator"].param_groups[0]["rate"] = 0.0
     task.optimisers["generator"].param_groups[0]["rate"] = 1e-2
     figures = [step["adversarial"] for step in steps(task, 12, same=True)]
     assert np.mean(figures[-3:]) < 0.96 * np.mean(figures[:3])
+
+
+def test_small_sets_are_augmented_before_the_discriminator(context: Make) -> None:
+    """It never sees a picture whole, and the generator learns through what it sees."""
+    task = started(context(tiny(data__differentiable=["cutout"], **JUDGE)))
+    seen: list[Tensor] = []
+    task.discriminator.register_forward_hook(lambda network, given, scores: seen.append(given[0].detach()))
+    before = task.generator.conv_img.weight.detach().clone()
+    task.optimisers["generator"].param_groups[0]["rate"] = 1e-2
+    figures = steps(task, 1)[0]
+    assert len(seen) == 3, "the generator's pictures, real and generated ones, the mixture"
+    assert all((picture == 0).all(0).any() for pictures in seen for picture in pictures)
+    assert all(np.isfinite(value) for value in figures.values())
+    assert not torch.equal(task.generator.conv_img.weight, before)
+
+
+def test_what_is_not_seen_needs_a_label(context: Make) -> None:
+    given = context(tiny(data__differentiable=["cutout"]))
+    nameless = replace(given, labels=replace(given.labels, ignore=None))
+    with pytest.raises(TrainingError, match="'cutout', which needs a label for what is not seen"):
+        OasisTask(nameless)
+    OasisTask(replace(nameless, recipe=tiny(data__differentiable=["colour"])))
 
 
 def test_z_is_one_vector_a_picture_or_one_a_class(context: Make) -> None:

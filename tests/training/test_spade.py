@@ -157,6 +157,24 @@ def test_the_discriminator_reads_the_map(context: Make) -> None:
     assert not torch.allclose(one, two, atol=1e-3)
 
 
+def test_small_sets_are_augmented_before_the_discriminator(context: Make) -> None:
+    """It never sees a picture whole, nor the map that belongs to what is cut out; VGG does."""
+    task = started(context(tiny(data__differentiable=["cutout"])))
+    seen: list[Tensor] = []
+    task.discriminator.register_forward_hook(lambda network, given, found: seen.append(given[0].detach()))
+    task.perceptual = Perceptual()
+    task.perceptual.register_forward_hook(lambda network, given, loss: compared.append(given[1]))
+    compared: list[Tensor] = []
+    steps(task, 1)
+    assert len(seen) == 2
+    for pair in torch.cat(seen):
+        cut = (pair[17:] == 0).all(0)
+        assert 0.1 < cut.float().mean() < 0.6
+        assert not pair[:17, cut].any(), "no class, in the one-hot map"
+        assert bool((pair[:17].sum(0)[~cut] == 1).all())
+    assert torch.equal(compared[0], batch_of(task).real)
+
+
 def test_a_dozen_steps_teach_the_discriminator(context: Make) -> None:
     task = started(context(tiny(optimiser__generator_rate=1e-9, optimiser__discriminator_rate=1e-2)))
     figures = steps(task, 12)
@@ -196,7 +214,7 @@ def test_vgg_weights_on_this_machine_are_used(context: Make, tmp_path: Path) -> 
     assert not said
     batch, fake = batch_of(task), torch.rand(2, 3, 64, 64)
     with torch.no_grad():
-        terms = task._generator_terms(batch, fake)
+        terms = task._likeness(batch, fake)
         torch.testing.assert_close(terms["vgg"], 10 * network(fake, batch.real), rtol=1e-4, atol=0)
     assert steps(task, 1)[0]["vgg"] > 0
     assert "perceptual" not in task.state()["networks"], "frozen weights are in no saved state"

@@ -17,6 +17,7 @@ from training import losses
 from training.data import Batch
 from training.distributed import Draws
 from training.recipe import Section
+from training.task import Context, TrainingError
 from training.tasks.published import PublishedTask
 
 
@@ -45,6 +46,15 @@ class OasisTask(PublishedTask):
     Network, Loss = Network, Loss
     architecture = "oasis"
     crop_multiple = OasisDiscriminator.STRIDE
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        moving = {"translation", "cutout"} & set(self.recipe.data.differentiable)
+        if moving and self.labels.ignore is None:
+            raise TrainingError(
+                f"data.differentiable has {min(moving)!r}, which needs a label for what is not seen; the "
+                f"label set {self.labels.name!r} has none"
+            )
 
     def _painter(self, *, live: bool) -> tuple[PublishedGenerator, SpadeEncoder | None]:
         network = self.recipe.network
@@ -88,9 +98,10 @@ class OasisTask(PublishedTask):
         with self.fabric.autocast():
             fake = self._paint(self.generator, batch, draws)
         self.discriminator.requires_grad_(False)
-        figures = self.update("generator", self._generator_terms(batch, fake), factor)
+        judged, changed = self.judged(batch, fake, draws, self.labels.ignore or 0)
+        figures = self.update("generator", self._generator_terms(judged, changed), factor)
         self.discriminator.requires_grad_(True)
-        terms = self._discriminator_terms(batch, fake.detach(), draws)
+        terms = self._discriminator_terms(judged, changed.detach(), draws)
         return figures | self.update("discriminator", terms, factor)
 
     def _generator_terms(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ from training.recipe import Section
 from training.task import Report, TrainingError
 from training.tasks.published import PublishedTask
 
+_NO_CLASS = -1  # one-hot nowhere
 _STRIDES = {"normal": 32, "more": 64, "most": 128}
 
 
@@ -128,9 +129,11 @@ class SpadeTask(PublishedTask):
         factor = self.recipe.rate_at(seen)
         fake, terms = self._encoded(batch, draws)
         self.discriminator.requires_grad_(False)
-        figures = self.update("generator", self._generator_terms(batch, fake) | terms, factor)
+        judged, changed = self.judged(batch, fake, draws, _NO_CLASS)
+        terms |= self._generator_terms(judged, changed) | self._likeness(batch, fake)
+        figures = self.update("generator", terms, factor)
         self.discriminator.requires_grad_(True)
-        terms = self._discriminator_terms(batch, fake.detach())
+        terms = self._discriminator_terms(judged, changed.detach())
         return figures | self.update("discriminator", terms, factor)
 
     def _encoded(self, batch: Batch, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
@@ -159,14 +162,17 @@ class SpadeTask(PublishedTask):
     def _generator_terms(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
         weights = self.recipe.loss
         on_real, on_fake = self._judged(batch, fake)
-        terms = {
+        return {
             "adversarial": weights.adversarial * adversarial.hinge_generator(on_fake),
             "matching": weights.matching * adversarial.matching(on_fake, on_real),
         }
-        if self.perceptual is not None:
-            with self.fabric.autocast():
-                terms["vgg"] = weights.vgg * self.perceptual(fake, batch.real)
-        return terms
+
+    def _likeness(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
+        """How far VGG's features of the generated pictures are from the photos', where there is a VGG."""
+        if self.perceptual is None:
+            return {}
+        with self.fabric.autocast():
+            return {"vgg": self.recipe.loss.vgg * self.perceptual(fake, batch.real)}
 
     def _discriminator_terms(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
         on_real, on_fake = self._judged(batch, fake)
