@@ -154,7 +154,8 @@ class Listing:
             DataError: a file that is no picture.
         """
         with _decoding(item), Image.open(io.BytesIO(item.image.read())) as file:
-            picture = ImageOps.exif_transpose(file).convert("RGB")
+            ImageOps.exif_transpose(file, in_place=True)
+            picture = file if file.mode == "RGB" else file.convert("RGB")
             if not isinstance(item.maps, File):
                 picture = picture.resize(self._map_size(item), Image.Resampling.BOX)
             return np.asarray(picture)

@@ -135,3 +135,14 @@ def test_ids_that_a_label_set_lacks_are_named(source: Path) -> None:
     mended = fitted([replace(pair, labels=strange)], labels, 64)[0]
     assert (mended.labels[:2, :3] == 0).all()
     assert np.array_equal(mended.labels[2:], pair.labels[2:])
+
+
+def test_the_whole_picture_is_mirrored_with_its_crop(source: Path) -> None:
+    pairs = read_pairs(source, limit=3)
+    plain, mirrored = (
+        random_batch(pairs, 4, 256, np.random.default_rng(3), Augmentation(flip=share)) for share in (0, 1)
+    )
+    for name in ("real", "whole", "labels"):
+        assert torch.equal(getattr(plain, name).flip(-1), getattr(mirrored, name))
+    assert plain.whole.min() >= -1
+    assert plain.whole.max() <= 1
