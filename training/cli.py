@@ -78,7 +78,8 @@ def train(
     held_out = [pair for pair in everything if pair.split == "validation"]
     if not pairs:
         raise DataError(f"{data} holds {len(everything)} pairs, none of them for training")
-    held_out = fitted(held_out, label_set, min(crop.side for crop in recipe.data.crops))
+    smallest = min(crop.side for crop in recipe.data.crops)
+    held_out = fitted(held_out, label_set, 1 if recipe.data.short_side else smallest)
     fabric = _launched(accelerator, devices, precision)
     if threads:
         torch.set_num_threads(threads)
@@ -91,7 +92,8 @@ def train(
     with Bars(console) as bars:
         if run.start(bars.report):
             console.print(f"continued after {run.seen} pictures")
-        journal = Journal(run, (held_out or run.pairs)[:SHEET_PAIRS]) if fabric.is_global_zero else None
+        shown = [pair for pair in (held_out or run.pairs)[:SHEET_PAIRS] if min(pair.labels.shape) >= smallest]
+        journal = Journal(run, shown) if fabric.is_global_zero else None
         if journal and not journal.writer:
             console.print("no tensorboard/ is kept: pip install 'scenebrush[train]' brings TensorBoard")
         _train(run, bars, journal)

@@ -22,9 +22,9 @@ STATISTICS_BATCH = 4
 
 def native_side(pairs: Sequence[Pair], stride: int) -> int:
     """Side of an export's native size: as the smallest of the first training pictures allows, at most NATIVE
-    pixels, a multiple of the stride."""
+    pixels, a multiple of the stride; pictures that are smaller are enlarged."""
     smallest = min(min(pair.labels.shape) for pair in pairs[:PRIOR_PICTURES])
-    return min(smallest, NATIVE) // stride * stride
+    return max(min(smallest, NATIVE) // stride, 1) * stride
 
 
 @torch.no_grad()

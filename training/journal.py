@@ -69,7 +69,9 @@ class Journal:
         self._sums, self._before, self._seconds = {}, run.seen, run.seconds
 
     def sheet(self) -> None:
-        """Draw a contact sheet of the averaged networks."""
+        """Draw a contact sheet of the averaged networks, if there is anything to show."""
+        if not self.shown:
+            return
         with distributed.alone():
             sheet = self.run.task.sheet(self.shown)
         if sheet is None:

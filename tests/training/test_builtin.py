@@ -247,3 +247,18 @@ def test_differentiable_augmentation_reaches_the_discriminator_alone(
 
     with pytest.raises(TrainingError, match="'cutout', which needs a label for what is not seen"):
         BuiltinTask(replace(made, labels=replace(LABELS, ignore=None)))
+
+
+def test_small_pictures_are_enlarged_where_the_recipe_says_so(tmp_path: Path) -> None:
+    """They train; sheets leave them out, and the native size is at least the stride."""
+    data = tmp_path / "data"
+    for kind in ("images", "labels"):
+        (data / kind).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        Image.fromarray(rng.integers(0, 255, (6, 20, 3), np.uint8)).save(data / "images" / f"{name}.png")
+        Image.fromarray(rng.integers(0, 9, (6, 20), np.uint8)).save(data / "labels" / f"{name}.png")
+    recipe = tiny_recipe(run__pictures=4, data__short_side=32)
+    path = train(data, tmp_path / "run", recipe, precision="32-true", accelerator="cpu")
+    assert load(path).spec.native_size == 8
+    assert not (tmp_path / "run" / "sheets").exists()
