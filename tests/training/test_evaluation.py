@@ -108,9 +108,11 @@ def pairs(source: Path) -> list[Pair]:
     ]
 
 
-def gathered_of(pairs: list[Pair], training: list[Pair], **answers: Answering) -> Gathered:
+def gathered_of(
+    pairs: list[Pair], training: list[Pair], inception: Any = None, **answers: Answering
+) -> Gathered:
     plan = Plan(diversity_maps=2, diversity_seeds=3, bootstrap=BOOTSTRAP)
-    observer = Observer(Judge(segmenter(), LABELS))
+    observer = Observer(Judge(segmenter(), LABELS), inception)
     sources: Any = list(answers.items())
     return gather(
         sources, observer, CutPairs(pairs, 32), training, [pairs[0].labels], plan, lambda text: None
@@ -175,6 +177,29 @@ def test_noise_and_one_grey_are_told_from_pictures(pairs: list[Pair]) -> None:
     diverse = found["diversity_ciede2000"].values
     assert diverse["grey"].value > 5, "here seeds change the light"
     assert diverse["noise"].value < 1
+
+
+def test_fid_has_a_row_where_there_is_a_network(pairs: list[Pair]) -> None:
+    def mean_colours(picture: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        colours = torch.from_numpy(picture.mean((0, 1), dtype=np.float32))
+        return colours, colours / 50
+
+    photos = {pair.labels.tobytes(): pair.image for pair in pairs}
+    found = figures(
+        gathered_of(
+            pairs,
+            pairs,
+            mean_colours,
+            truth=Answering(lambda labels, seed: photos[labels.tobytes()]),
+            negative=Answering(lambda labels, seed: 255 - photos[labels.tobytes()]),
+        )
+    )
+    assert found["fid"].values["truth"].value == pytest.approx(0, abs=0.5)
+    means = np.stack([pair.image.mean((0, 1)) for pair in pairs])
+    apart = ((255 - 2 * means.mean(0)) ** 2).sum()
+    assert found["fid"].values["negative"].value == pytest.approx(apart, rel=1e-3), "spreads are the same"
+    assert found["fid"].references[0].figure.value == pytest.approx(0, abs=0.5)
+    assert {"kid", "inception_score"} <= set(found)
 
 
 def test_pictures_are_cut_and_small_ones_named(pairs: list[Pair]) -> None:
@@ -291,7 +316,9 @@ def test_the_command_writes_table_metrics_and_report(
                 if figure is not None and figure.low is not None and figure.high is not None:
                     assert figure.low <= figure.high
     assert document.measure("diversity_agreement").values["Baseline"].value == 1, "it has one picture a map"
-    assert (out / "table.md").read_text(encoding="utf-8") == markdown(document)
+    table = (out / "table.md").read_text(encoding="utf-8")
+    assert table == markdown(document)
+    assert "\nIoU by class:\n\n| class | real | Tiny | Baseline |\n" in table
     _check_report((out / "report.html").read_text(encoding="utf-8"))
 
 

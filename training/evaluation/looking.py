@@ -22,7 +22,7 @@ from training.evaluation.reading import Reading, confusion, reading
 from training.evaluation.statistics import Bootstrap, Figure
 
 THUMBNAIL = 32  # side of the copies that pixels are compared by
-_SHOWN = 256  # longest side of the copies that a report shows
+_SHOWN = 512  # longest side of the copies that a report shows
 
 
 def jpeg(picture: np.ndarray, longest: int = _SHOWN) -> bytes:

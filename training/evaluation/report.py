@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from training.evaluation.document import Document
 from training.evaluation.gathering import Gathered
 from training.evaluation.looking import Looks
 from training.evaluation.measures import neighbours
-from training.evaluation.table import ARROWS, NONE, written
+from training.evaluation.table import ARROWS, NONE, by_class_rows, written
 from training.sheet import colored
 
 _NEIGHBOURS = 6  # shown of each model
@@ -160,22 +159,3 @@ def render(document: Document, pictures: Album) -> str:
     return environment.get_template("report.html").render(
         document=document, album=pictures, columns=[model.column for model in document.models]
     )
-
-
-def by_class_rows(document: Document, key: str) -> Sequence[tuple[str, list[str]]]:
-    """A measure's figures by class: (class, [real, each model …])."""
-    measure = document.measure(key)
-    columns = ["real", *(model.column for model in document.models)]
-    names = dict.fromkeys(name for column in columns for name in measure.detail.get(column, {}))
-    return [
-        (
-            name,
-            [
-                f"{measure.detail[column][name]:.{measure.digits}f}"
-                if name in measure.detail.get(column, {})
-                else NONE
-                for column in columns
-            ],
-        )
-        for name in names
-    ]

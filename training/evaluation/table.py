@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 
@@ -81,7 +83,32 @@ def markdown(document: Document) -> str:
             )
             for measure in section.measures
         ]
-    return "\n".join([*lines, "", *(f"- {note}" for note in document.notes)]).rstrip() + "\n"
+    lines += ["", *(f"- {note}" for note in document.notes)]
+    lines += ["", "IoU by class:", "", _row(["class", "real", *columns])]
+    lines.append(_row(["---", "---:", *("---:" for _ in columns)]))
+    lines += [_row([name, *cells]) for name, cells in by_class_rows(document, "miou")]
+    if document.classes_left_out:
+        lines += ["", f"Too rare for the mean: {', '.join(document.classes_left_out)}."]
+    return "\n".join(lines) + "\n"
+
+
+def by_class_rows(document: Document, key: str) -> Sequence[tuple[str, list[str]]]:
+    """A measure's figures by class: (class, [real, each model …])."""
+    measure = document.measure(key)
+    columns = ["real", *(model.column for model in document.models)]
+    names = dict.fromkeys(name for column in columns for name in measure.detail.get(column, {}))
+    return [
+        (
+            name,
+            [
+                f"{measure.detail[column][name]:.{measure.digits}f}"
+                if name in measure.detail.get(column, {})
+                else NONE
+                for column in columns
+            ],
+        )
+        for name in names
+    ]
 
 
 def _row(cells: list[str]) -> str:
