@@ -20,7 +20,7 @@ PYTHON_ROOMS: dict[str, set[str]] = {
     "engine": {"models"},
     "server": {"engine", "models"},
     "training": {"engine", "models"},
-    "benchmarks": {"engine", "models", "server"},
+    "benchmarks": {"engine", "models", "server", "training"},
 }
 # `scenebrush train` is a command like the others; the trainer is imported when it is called, nowhere else.
 EXCEPTIONS = {("server/cli.py", "training")}
