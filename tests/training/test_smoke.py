@@ -33,7 +33,7 @@ from tests.training.killing import smoke_recipe, train
 from training.data import read_pairs, to_float
 from training.recipe import load_recipe, names
 
-pytestmark = pytest.mark.smoke
+pytestmark = [pytest.mark.smoke, pytest.mark.timeout(900)]
 RECIPES = names()
 PAINTERS = [name for name in RECIPES if load_recipe(name).task != "segment"]
 JUDGES = [name for name in RECIPES if name not in PAINTERS]
