@@ -151,6 +151,15 @@ def test_pictures_are_what_is_resampled() -> None:
     assert accuracy.high == pytest.approx(0.72, abs=0.05)
 
 
+def test_a_resample_without_a_class_does_not_read_it_wrong() -> None:
+    """Every picture is read perfectly, and grass is in one alone: a third of the resamples have none."""
+    pictures = [np.full((8, 8), 8 if i == 0 else 1) for i in range(10)]
+    read = reading([confusion(one, one, 17) for one in pictures], LABELS, BOOTSTRAP)
+    assert read.by_class == {"sky": 1, "grass": 1}
+    for figure in (read.miou, read.strict_miou):
+        assert (figure.value, figure.low, figure.high) == (1, 1, 1)
+
+
 def test_agreement_of_maps() -> None:
     one = np.ones((10, 10), np.uint8)
     half = one.copy()

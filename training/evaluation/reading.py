@@ -67,12 +67,13 @@ def _frequent(matrix: np.ndarray, names: dict[int, str], ignore: int | None) -> 
 
 
 def _iou(matrices: np.ndarray, ignore: int | None, strict: bool) -> np.ndarray:
-    """(n, C, C) → intersection over union (n, C)."""
+    """(n, C, C) → intersection over union (n, C); NaN for a class that is neither there nor read."""
     found = matrices.sum(1)
     if ignore is not None and not strict:
         found = found - matrices[:, ignore]
     hits, truth = np.diagonal(matrices, axis1=1, axis2=2), matrices.sum(2)
-    return hits / np.maximum(truth + found - hits, 1)
+    union = truth + found - hits
+    return np.where(union > 0, hits / np.maximum(union, 1), np.nan)
 
 
 def _scores(matrices: np.ndarray, kept: Sequence[int], ignore: int | None) -> np.ndarray:
@@ -81,12 +82,15 @@ def _scores(matrices: np.ndarray, kept: Sequence[int], ignore: int | None) -> np
     everything = np.maximum(truth.sum(1), 1)
     unlabelled = 0 if ignore is None else truth[:, ignore]
     right = hits.sum(1) - (0 if ignore is None else hits[:, ignore])
-    mean = [
-        _iou(matrices, ignore, strict)[:, kept].mean(1) if kept else np.zeros(len(matrices))
-        for strict in (False, True)
-    ]
+    mean = [_mean_of_some(_iou(matrices, ignore, strict)[:, kept]) for strict in (False, True)]
     labelled = np.maximum(truth.sum(1) - unlabelled, 1)
     return np.stack([mean[0], right / labelled, mean[1], right / everything], axis=1)
+
+
+def _mean_of_some(iou: np.ndarray) -> np.ndarray:
+    """Means of the rows of (n, k) without their NaN, for a resample need not hold every class: (n,)."""
+    known = ~np.isnan(iou)
+    return np.where(known, iou, 0).sum(1) / np.maximum(known.sum(1), 1)
 
 
 def agreement(one: np.ndarray, other: np.ndarray, classes: int) -> float:
