@@ -160,6 +160,16 @@ def test_the_truth_is_perfect_and_a_thief_is_caught(pairs: list[Pair]) -> None:
     assert found["judge_mmd2_seeded"].values["thief"] is None, "without an encoder all styles are from seeds"
 
 
+def test_a_thief_who_mirrors_is_caught(pairs: list[Pair]) -> None:
+    """Training mirrors pictures, so what is learned by heart may come out either way."""
+    known = [Pair("known", np.roll(pair.image, 40, axis=1), pair.labels, {}) for pair in pairs]
+    stolen = {pair.labels.tobytes(): one.image[:, ::-1] for pair, one in zip(pairs, known, strict=True)}
+    thief = Answering(lambda labels, seed: np.ascontiguousarray(stolen[labels.tobytes()]), has_encoder=False)
+    found = figures(gathered_of(pairs, known, thief=thief))
+    assert found["nearest_pixels"].values["thief"].value < 1, "grey levels: thumbnails are rounded"
+    assert found["very_near_pixels"].values["thief"].value == 1
+
+
 def test_noise_and_one_grey_are_told_from_pictures(pairs: list[Pair]) -> None:
     def noise(labels: np.ndarray, seed: int) -> np.ndarray:
         values = np.random.default_rng(seed).integers(0, 256, (*labels.shape, 1))

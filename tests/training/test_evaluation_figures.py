@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ from models.labels import load_label_set
 from training.evaluation import inception
 from training.evaluation.artefacts import repetitions, spectral_traces, strongest_repeat
 from training.evaluation.colour import ciede2000, luma, mean_colour, to_lab
-from training.evaluation.features import FeatureSpace, nearest, pooled
-from training.evaluation.looking import Looks, thumbnail
+from training.evaluation.features import FeatureSpace, nearest, pairwise_distances, pooled
+from training.evaluation.looking import Looks, pairwise_colours, thumbnail
 from training.evaluation.reading import agreement, confusion, reading
 from training.evaluation.similarity import MOST_PSNR, psnr, ssim
 from training.evaluation.statistics import Bootstrap, Figure, mmd2
@@ -197,6 +198,10 @@ def test_feature_space_measures_in_real_spreads() -> None:
     other[:, 2] = 1e6
     grown = FeatureSpace(real, sizes).of(other)
     assert np.isfinite(grown).all()
+    assert (grown[:, 2] > 100).all(), "silent in real pictures, and loud in others: that is a difference"
+    real[:, :3] = other[:, :3] = 5.0  # most of the stage never varies, and so does its median
+    other[:, 1] = 1e6
+    assert not FeatureSpace(real, sizes).of(other)[:, 1].any()
 
 
 def test_a_feature_that_hardly_varies_is_not_blown_up() -> None:
@@ -215,6 +220,25 @@ def test_nearest_is_the_nearest() -> None:
     np.testing.assert_allclose(distances, [3, 1])
     white, black = np.full((40, 40, 3), 255, np.uint8), np.zeros((40, 40, 3), np.uint8)
     assert np.linalg.norm(thumbnail(white) - thumbnail(black)) == pytest.approx(255)
+
+
+def test_every_two_are_compared_in_little_memory() -> None:
+    rows = np.random.default_rng(0).standard_normal((300, 500))
+    tracemalloc.start()
+    try:
+        found = pairwise_distances(rows)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 20 * rows.nbytes, "not the differences of all pairs at once: 150 times the rows"
+    one, other = np.triu_indices(300, 1)
+    np.testing.assert_allclose(found[:299], np.linalg.norm(rows[0] - rows[1:], axis=1))
+    assert found[-1] == pytest.approx(np.linalg.norm(rows[298] - rows[299]))
+    assert len(found) == len(one)
+    colours = list(SHARMA[:, :3])
+    one, other = np.triu_indices(len(colours), 1)
+    expected = ciede2000(SHARMA[one, :3], SHARMA[other, :3])
+    np.testing.assert_allclose(pairwise_colours(colours), expected)
 
 
 def test_mmd_at_a_known_answer() -> None:

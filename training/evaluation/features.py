@@ -86,12 +86,19 @@ class FeatureSpace:
             spread[stage] = np.maximum(spread[stage], floor)
             weights[stage] = 1 / np.sqrt(size * len(stage_sizes))
             start += size
-        # What never varies in real pictures, such as a channel that is always 0, says nothing.
+        # Where even the median of a stage never varies, there is no unit to measure in.
         self._factor = np.where(spread > 1e-8, weights / np.maximum(spread, 1e-8), 0.0)
 
     def of(self, features: np.ndarray) -> np.ndarray:
         """Pooled features (…, D) → coordinates (…, D)."""
         return (features - self._mean) * self._factor
+
+
+def pairwise_distances(coordinates: np.ndarray) -> np.ndarray:
+    """Euclidean distances between every two of n rows (n, D): (n (n − 1) / 2,). Row by row, for the
+    differences of all pairs at once would be n/2 times the rows."""
+    rows = [np.linalg.norm(coordinates[i + 1 :] - row, axis=1) for i, row in enumerate(coordinates)]
+    return np.concatenate(rows)
 
 
 def nearest(queries: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -41,6 +41,11 @@ def thumbnail(picture: np.ndarray) -> np.ndarray:
     return values / np.float32(np.sqrt(values.size))
 
 
+def mirrored(thumbnails: np.ndarray) -> np.ndarray:
+    """The thumbnails of the same pictures, left and right exchanged: (n, 3 · THUMBNAIL²)."""
+    return thumbnails.reshape(-1, THUMBNAIL, THUMBNAIL, 3)[:, :, ::-1].reshape(thumbnails.shape)
+
+
 @dataclass
 class Looks:
     """What was seen in a set of pictures, in their order.
@@ -159,5 +164,4 @@ class Observer:
 def pairwise_colours(colours: Sequence[np.ndarray]) -> np.ndarray:
     """CIEDE2000 between every two of n mean colours: (n (n − 1) / 2,)."""
     stack = np.stack(colours)
-    one, other = np.triu_indices(len(stack), 1)
-    return ciede2000(stack[one], stack[other])
+    return np.concatenate([ciede2000(colour, stack[i + 1 :]) for i, colour in enumerate(stack)])

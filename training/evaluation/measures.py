@@ -15,9 +15,9 @@ from training.evaluation import inception as inception_scores
 from training.evaluation.artefacts import GRID, MORE
 from training.evaluation.colour import ciede2000
 from training.evaluation.document import Measure, Reference, Section
-from training.evaluation.features import nearest
+from training.evaluation.features import nearest, pairwise_distances
 from training.evaluation.gathering import Gathered, Subject
-from training.evaluation.looking import Looks, pairwise_colours
+from training.evaluation.looking import Looks, mirrored, pairwise_colours
 from training.evaluation.reading import Reading
 from training.evaluation.similarity import psnr, ssim
 from training.evaluation.statistics import Bootstrap, Figure, mmd2
@@ -328,9 +328,7 @@ def _variety(gathered: Gathered, bootstrap: Bootstrap) -> Section:
     space = gathered.space
 
     def apart(features: np.ndarray) -> float:
-        coordinates = space.of(features)
-        one, other = np.triu_indices(len(coordinates), 1)
-        return float(np.median(np.linalg.norm(coordinates[one] - coordinates[other], axis=1)))
+        return float(np.median(pairwise_distances(space.of(features))))
 
     def over_maps(values: list[float]) -> Figure | None:
         return bootstrap.each(np.array(values), np.median) if values else None
@@ -379,7 +377,10 @@ def _variety(gathered: Gathered, bootstrap: Bootstrap) -> Section:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Nearest training pictures of a set: numbers and distances (n,), by features and by pixels."""
+    """Nearest training pictures of a set: numbers and distances (n,), by features and by pixels.
+
+    By pixels they may be mirrored, as training mirrors them; features hardly tell.
+    """
 
     by_features: tuple[np.ndarray, np.ndarray]
     by_pixels: tuple[np.ndarray, np.ndarray]
@@ -390,8 +391,14 @@ def neighbours(gathered: Gathered, looks: Looks) -> Neighbours:
     space, known = gathered.space, gathered.known
     return Neighbours(
         nearest(space.of(looks.features()), space.of(known.features())),
-        nearest(np.stack(looks.thumbnails), np.stack(known.thumbnails)),
+        _nearest_either_way(np.stack(looks.thumbnails), np.stack(known.thumbnails)),
     )
+
+
+def _nearest_either_way(thumbnails: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As `nearest`, of thumbnails as they are or mirrored, whichever is nearer."""
+    (numbers, distances), (other, turned) = nearest(thumbnails, known), nearest(mirrored(thumbnails), known)
+    return np.where(turned < distances, other, numbers), np.minimum(distances, turned)
 
 
 def _memory(gathered: Gathered, bootstrap: Bootstrap) -> Section:
