@@ -13,6 +13,7 @@ from PIL import Image
 
 from training import distributed
 from training.data import Pair
+from training.files import write_text
 from training.run import Run
 
 try:
@@ -38,7 +39,7 @@ class Journal:
         """Pictures per second since the last line."""
         if self._log.exists():
             kept = [line for line in _read(self._log) if line["seen"] <= run.seen]
-            self._log.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            write_text("".join(json.dumps(line) + "\n" for line in kept), self._log)
         self.writer = SummaryWriter and SummaryWriter(
             str(run.folder / "tensorboard"), purge_step=run.seen + 1 if run.seen else None
         )

@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from models.labels import LabelSet
+from models.labels import LabelSet, read_label_set
 from training.data import Batch, Pair, fitted
 from training.distributed import Draws, Stream, generator_for
-from training.files import write_atomically
+from training.files import write_atomically, write_text
 from training.recipe import Recipe, RunSettings, load_recipe
 from training.task import Context, Report, Task, TrainingError
 from training.tasks import TASKS
@@ -131,13 +131,13 @@ class Run:
         # Where [data] sets the pictures' size, small ones are enlarged.
         self.pairs = fitted(pairs, labels, 1 if recipe.data.short_side else recipe.largest_crop)
         _refuse_another_run(folder, recipe, labels)
-        fabric.barrier()  # nobody writes before everybody has looked
-        if fabric.is_global_zero:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
-            (folder / "labels.json").write_text(json.dumps(labels.to_json(), ensure_ascii=False, indent=1))
         torch.manual_seed(int(generator_for(recipe.run.seed, Stream.START, 0).integers(2**63)))
         self.task: Task = TASKS[recipe.task](Context(fabric, recipe, labels, self.pairs, folder, say))
+        fabric.barrier()  # nobody writes before everybody has looked, nor a recipe that cannot be run
+        if fabric.is_global_zero:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_text(json.dumps(labels.to_json(), ensure_ascii=False, indent=1), folder / "labels.json")
+            write_text(recipe.to_toml(), folder / "recipe.toml")
         self.watch = Watch()
         self.seen = 0
         self.seconds = 0.0
@@ -152,13 +152,22 @@ class Run:
         self.task.prepare(report)
         resumed = self.state_path.exists()
         if resumed:
-            self._restore(torch.load(self.state_path, map_location=self.fabric.device, weights_only=True))
+            self._restore(self._state())
         elif self.recipe.run.init_from:
             self.task.start_from(Path(self.recipe.run.init_from))
             for name, average in self.task.averages.items():
                 average.restart(self.task.networks[name])
         self.fabric.barrier()
         return resumed
+
+    def _state(self) -> dict[str, Any]:
+        try:
+            return torch.load(self.state_path, map_location=self.fabric.device, weights_only=True)
+        except Exception as error:  # unpickling fails in many ways
+            raise TrainingError(
+                f"{self.state_path} cannot be read, so it was damaged after it had been written: "
+                f"{str(error)[:200]}. Bring back a copy of it, or remove it to begin the run again"
+            ) from error
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.task.restore(state["task"])
@@ -232,9 +241,9 @@ def _refuse_another_run(folder: Path, recipe: Recipe, labels: LabelSet) -> None:
         names = before["network"].keys() | now["network"].keys()
         pairs = [(f"network.{n}", before["network"].get(n), now["network"].get(n)) for n in sorted(names)]
         changed = [(name, old, new) for name, old, new in pairs if old != new]
-    kept = json.loads((folder / "labels.json").read_text())
-    if LabelSet.from_json(kept).hash != labels.hash:
-        changed.append(("labels", kept["name"], labels.name))
+    kept = read_label_set(folder / "labels.json")
+    if kept.hash != labels.hash:
+        changed.append(("labels", kept.name, labels.name))
     if changed:
         name, old, new = changed[0]
         raise TrainingError(

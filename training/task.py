@@ -209,14 +209,18 @@ class Task(ABC):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up `state`. Learning rates stay the recipe's, which may have been changed."""
+        """Take up `state`. Rates, decays and whatever else an optimiser is told stay the recipe's, which may
+        have been changed."""
         for name, network in self.networks.items():
             network.load_state_dict(state["networks"][name])
         for name, step in self.optimisers.items():
-            rates = _rates(step)
+            _rates(step)
+            told = [
+                {key: group[key] for key in group.keys() - {"params", "lr"}} for group in step.param_groups
+            ]
             step.load_state_dict(state["optimisers"][name])
-            for group, rate in zip(step.param_groups, rates, strict=True):
-                group["rate"] = rate
+            for group, settings in zip(step.param_groups, told, strict=True):
+                group.update(settings)
         for name, average in self.averages.items():
             average.state = dict(state["averages"][name])
 

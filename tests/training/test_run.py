@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ from training import journal as journals
 from training.averaging import Average, averaged
 from training.data import Batch, Pair, read_pairs
 from training.distributed import Draws
+from training.files import write_atomically
 from training.journal import Journal, due
 from training.recipe import Recipe, Section
 from training.run import Run, Watch
@@ -153,6 +155,65 @@ def test_a_state_is_whole_or_not_there(
     with pytest.raises(OSError, match="no space left"):
         run.save()
     assert run.state_path.read_bytes() == kept
+    assert not list(tmp_path.glob("*.partial")), "half a state does not keep the disk full"
+
+
+def test_torchs_own_words_for_a_full_disk_are_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(value: object, file: Any) -> None:
+        try:
+            raise OSError(28, "No space left on device")
+        finally:
+            raise RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 704 vs 598")
+
+    monkeypatch.setattr(torch, "save", dies)
+    with pytest.raises(OSError, match=r"state\.pt could not be written: .*No space left on device"):
+        write_atomically({}, tmp_path / "state.pt")
+
+
+def test_a_state_that_cannot_be_read_is_named(tmp_path: Path, number: Recipe, pairs: list[Pair]) -> None:
+    run = new_run(tmp_path, number, pairs)
+    run.save()
+    run.state_path.write_bytes(run.state_path.read_bytes()[:500])
+    with pytest.raises(TrainingError, match=r"state\.pt cannot be read.*remove it to begin the run again"):
+        new_run(tmp_path, number, pairs)
+
+
+def test_a_recipe_that_cannot_be_run_leaves_no_trace(
+    tmp_path: Path, number: Recipe, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its networks would be those of a run that never was, and the mended recipe refused."""
+
+    def refuses(self: Number, context: Context) -> None:
+        raise TrainingError("no such crops")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Number, "__init__", refuses)
+        with pytest.raises(TrainingError, match="no such crops"):
+            Run(tmp_path / "run", number, pairs, LABELS, cpu())
+    assert not (tmp_path / "run").exists()
+    new_run(tmp_path / "run", number.with_overrides({"network.size": 2}), pairs)
+
+
+def test_a_run_that_was_killed_while_it_wrote_its_recipe_goes_on(
+    tmp_path: Path, number: Recipe, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(BaseException):
+        pass
+
+    def killed(file: int) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", killed)
+        with pytest.raises(KilledError):
+            new_run(tmp_path, number, pairs)
+    assert new_run(tmp_path, number, pairs).seen == 0
+    kept = (tmp_path / "recipe.toml").read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", killed)
+        with pytest.raises(KilledError):
+            new_run(tmp_path, number.with_overrides({"optimiser.rate": 0.4}), pairs)
+    assert (tmp_path / "recipe.toml").read_bytes() == kept
 
 
 def test_rates_may_change_and_networks_may_not(tmp_path: Path, number: Recipe, pairs: list[Pair]) -> None:
@@ -171,6 +232,22 @@ def test_rates_may_change_and_networks_may_not(tmp_path: Path, number: Recipe, p
     assert faster.seen == 2
     next(faster.steps())
     assert faster.task.optimisers["number"].param_groups[0]["lr"] == 0.4
+
+
+def test_an_optimisers_other_settings_may_change_too(
+    tmp_path: Path, number: Recipe, pairs: list[Pair]
+) -> None:
+    """A saved state holds decays as well as rates: those of the recipe are the ones that count."""
+    run = new_run(tmp_path, number, pairs)
+    next(run.steps())
+    run.save()
+    again = Run(tmp_path, number, pairs, LABELS, cpu())
+    group = again.task.optimisers["number"].param_groups[0]
+    group["betas"], group["weight_decay"] = (0.5, 0.7), 0.25
+    assert again.start(nothing)
+    next(again.steps())
+    group = again.task.optimisers["number"].param_groups[0]
+    assert (group["betas"], group["weight_decay"]) == ((0.5, 0.7), 0.25)
 
 
 def test_rates_follow_the_schedule(tmp_path: Path, number: Recipe, pairs: list[Pair]) -> None:
