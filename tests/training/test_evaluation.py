@@ -6,8 +6,10 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,14 +23,14 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
-from models.checkpoint import save, save_segmenter, segmenter_spec
+from models.checkpoint import load, save, save_segmenter, segmenter_spec
 from models.labels import load_label_set
 from models.pix2pix import Pix2PixGenerator
 from models.segmenter import UNet
 from models.spec import ModelSpec
 from server.cli import app
 from tests.tiny import write_tiny_model
-from training.data import Pair, Split, read_pairs
+from training.data import DataError, Pair, Split, read_pairs
 from training.evaluation import __main__ as module
 from training.evaluation.command import Request, evaluate, measured, painted_maps
 from training.evaluation.document import Document
@@ -111,7 +113,7 @@ def pairs(source: Path) -> list[Pair]:
 def gathered_of(
     pairs: list[Pair], training: list[Pair], inception: Any = None, **answers: Answering
 ) -> Gathered:
-    plan = Plan(diversity_maps=2, diversity_seeds=3, bootstrap=BOOTSTRAP)
+    plan = Plan(diversity_maps=2, diversity_seeds=3)
     observer = Observer(Judge(segmenter(), LABELS), inception)
     sources: Any = list(answers.items())
     return gather(
@@ -200,8 +202,8 @@ def test_fid_has_a_row_where_there_is_a_network(pairs: list[Pair]) -> None:
             pairs,
             pairs,
             mean_colours,
-            truth=Answering(lambda labels, seed: photos[labels.tobytes()]),
-            negative=Answering(lambda labels, seed: 255 - photos[labels.tobytes()]),
+            truth=Answering(lambda labels, seed: photos[labels.tobytes()], has_encoder=False),
+            negative=Answering(lambda labels, seed: 255 - photos[labels.tobytes()], has_encoder=False),
         )
     )
     assert found["fid"].values["truth"].value == pytest.approx(0, abs=0.5)
@@ -210,6 +212,29 @@ def test_fid_has_a_row_where_there_is_a_network(pairs: list[Pair]) -> None:
     assert found["fid"].values["negative"].value == pytest.approx(apart, rel=1e-3), "spreads are the same"
     assert found["fid"].references[0].figure.value == pytest.approx(0, abs=0.5)
     assert {"kid", "inception_score"} <= set(found)
+    assert "fid_seeded" not in found, "neither has an encoder"
+
+
+def test_fid_of_styles_from_seeds_has_a_row_of_its_own(pairs: list[Pair]) -> None:
+    """A photo's own style helps a model; what it paints without one is not hidden."""
+
+    def mean_colours(picture: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        colours = torch.from_numpy(picture.mean((0, 1), dtype=np.float32))
+        return colours, colours / 50
+
+    class Styled(Answering):
+        def paint(self, labels: np.ndarray, code: tuple[float, ...] | None, seed: int) -> np.ndarray:
+            picture = photos[labels.tobytes()]
+            return picture if code is not None else 255 - picture
+
+    photos = {pair.labels.tobytes(): pair.image for pair in pairs}
+    plain = Answering(lambda labels, seed: photos[labels.tobytes()], has_encoder=False)
+    styled = Styled(lambda labels, seed: photos[labels.tobytes()])
+    found = figures(gathered_of(pairs, [], mean_colours, styled=styled, plain=plain))
+    assert found["fid"].values["styled"].value == pytest.approx(0, abs=0.5)
+    assert found["fid_seeded"].values["styled"].value > 100
+    assert found["fid_seeded"].values["plain"] is None
+    assert found["fid_seeded"].title == "FID, styles from seeds"
 
 
 def test_pictures_are_cut_and_small_ones_named(pairs: list[Pair]) -> None:
@@ -259,6 +284,8 @@ def test_columns_have_titles_of_their_own(tmp_path: Path) -> None:
              [("a", "Land"), ("b", "Land"), ("c", "Sea"), ("a", "Land")]]  # fmt: skip
     made: Any = named
     assert column_titles(made) == ["Land (a) 1", "Land (b)", "Sea", "Land (a) 4"]
+    made = [(Path("mine.safetensors"), SimpleNamespace(name="real"))]
+    assert column_titles(made) == ["real (mine)"], "the real pictures' own column"
 
 
 # -- The command
@@ -364,6 +391,40 @@ def test_an_evaluation_is_repeatable_and_the_test_split_says_what_it_is_for(
     assert any("left out on request" in note for note in first.notes)
 
 
+def test_names_are_printed_as_they_are(tmp_path: Path, small: Path, judge: Path) -> None:
+    """Rich reads "[/b]" as markup that was never opened, and "[v2]" as a style."""
+    path = write_tiny_model(tmp_path)
+    loaded = load(path)
+    name = "Land [v2] [/b]"
+    save(path, replace(loaded.spec, name=name), loaded.generator, loaded.encoder)
+    said = io.StringIO()
+    request = Request(
+        [path], judge, small, training=False, maps=1, seeds=2, resamples=200, device="cpu", precision="fp32"
+    )
+    evaluate(request, tmp_path / "out [1] [/b]", Console(file=said, width=300))
+    assert name in said.getvalue()
+
+
+def test_broken_training_pictures_are_not_passed_over(tmp_path: Path, small: Path, judge: Path) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(small, folder)
+    name = read_pairs(small, "train", 1)[0].name
+    Image.new("L", (3, 3)).save(folder / "labels" / f"{name}.png")
+    request = Request(
+        [write_tiny_model(tmp_path)], judge, folder, maps=1, seeds=2, resamples=200, device="cpu"
+    )
+    with pytest.raises(DataError, match=name):
+        measured(request, lambda text: None)
+
+
+def test_a_folder_that_cannot_be_written_is_said_first(tmp_path: Path, small: Path, judge: Path) -> None:
+    out = tmp_path / "out"
+    out.write_text("a file")
+    nothing = tmp_path / "nothing"  # looked at later
+    with pytest.raises(FileExistsError):
+        evaluate(Request([write_tiny_model(tmp_path)], judge, nothing), out, Console())
+
+
 def test_the_module_prints_markdown_and_errors_for_people(
     tmp_path: Path,
     small: Path,
@@ -389,6 +450,7 @@ def test_the_module_prints_markdown_and_errors_for_people(
     ("change", "words"),
     [
         ({"resamples": 10}, "take 200 or more"),
+        ({"limit": -1}, "--limit -1: an evaluation takes 4"),
         ({"seeds": 1}, "1 map and 2 seeds"),
         ({"painted": 1000}, "there are 32 crude maps"),
         ({"judge": "model"}, "both a model and the judge"),

@@ -46,7 +46,7 @@ def main() -> int:
     out, in_markdown = given.pop("out"), given.pop("markdown")
     try:
         evaluate(Request(**given), out, Console(), in_markdown)
-    except (CheckpointError, DataError, EngineError, EvaluationError, InceptionError) as error:
+    except (CheckpointError, DataError, EngineError, EvaluationError, InceptionError, OSError) as error:
         Console(stderr=True).print(f"error: {error}", markup=False, highlight=False)
         return 1
     return 0

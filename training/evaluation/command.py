@@ -17,17 +17,18 @@ from rich.console import Console
 from engine.device import choose
 from models.checkpoint import LoadedSegmenter, load_segmenter
 from models.labels import LabelSet, convert, load_label_set
-from training.data import DataError, Pair, Split, fitted, read_pairs
+from training.data import Pair, Split, fitted, read_pairs
 from training.evaluation.document import Document, JudgeEntry, ModelEntry, Settings
 from training.evaluation.features import Judge
 from training.evaluation.gathering import CutPairs, EvaluationError, Gathered, Plan, gather, stride_of
 from training.evaluation.inception import Inception
 from training.evaluation.looking import Observer
-from training.evaluation.measures import readings, sections
+from training.evaluation.measures import sections
 from training.evaluation.painting import Source, column_titles, open_source
 from training.evaluation.report import album, render
 from training.evaluation.statistics import Bootstrap
 from training.evaluation.table import markdown, print_table
+from training.layouts import listing_of
 from training.scenes import SCENES, hand_painted
 
 PAINTED_SET = "landscape17"  # of the crude maps
@@ -83,9 +84,12 @@ def evaluate(request: Request, out: Path, console: Console, markdown_only: bool 
     """
     if request.threads:
         torch.set_num_threads(request.threads)
+    check(request)
+    out.mkdir(parents=True, exist_ok=True)  # what cannot be written is said before hours of painting
     progress = Console(stderr=True)
-    document, gathered, labels = measured(request, lambda text: progress.print(text, highlight=False))
-    out.mkdir(parents=True, exist_ok=True)
+    document, gathered, labels = measured(
+        request, lambda text: progress.print(text, markup=False, highlight=False)
+    )
     (out / METRICS).write_text(document.model_dump_json(indent=1) + "\n", encoding="utf-8")
     (out / REPORT).write_text(render(document, album(gathered, labels, request.shown)), encoding="utf-8")
     (out / TABLE).write_text(markdown(document), encoding="utf-8")
@@ -93,7 +97,7 @@ def evaluate(request: Request, out: Path, console: Console, markdown_only: bool 
         console.print(markdown(document), markup=False, highlight=False, soft_wrap=True, end="")
     else:
         print_table(document, console)
-    progress.print(f"written to {out}: {METRICS}, {REPORT}, {TABLE}", highlight=False)
+    progress.print(f"written to {out}: {METRICS}, {REPORT}, {TABLE}", markup=False, highlight=False)
     return document
 
 
@@ -118,7 +122,7 @@ def measured(request: Request, say: Callable[[str], None]) -> tuple[Document, Ga
         pairs,
         _training_pairs(request, labels, judge.stride),
         painted_maps(request.painted, min(pairs[0].labels.shape), labels) if request.painted else [],
-        Plan(request.maps, request.seeds, bootstrap),
+        Plan(request.maps, request.seeds),
         say,
     )
     say("figures")
@@ -128,7 +132,7 @@ def measured(request: Request, say: Callable[[str], None]) -> tuple[Document, Ga
         judge=_judge_entry(request.judge, loaded),
         models=[_model_entry(title, source) for title, source in sources],
         sections=sections(gathered, labels, bootstrap),
-        classes_left_out=readings(gathered, labels, bootstrap)["real"].left_out,
+        classes_left_out=gathered.real.reading(labels, bootstrap).left_out,
         notes=_notes(request, gathered, sources),
     )
     return document, gathered, labels
@@ -136,6 +140,8 @@ def measured(request: Request, say: Callable[[str], None]) -> tuple[Document, Ga
 
 def check(request: Request) -> None:
     """Raises EvaluationError for what cannot be evaluated."""
+    if request.limit is not None and request.limit < 4:
+        raise EvaluationError(f"--limit {request.limit}: an evaluation takes 4 pictures or more")
     if request.resamples < Bootstrap.LEAST:
         raise EvaluationError(f"--resamples {request.resamples}: take {Bootstrap.LEAST} or more")
     if not 0 <= request.painted <= len(SCENES):
@@ -152,10 +158,9 @@ def check(request: Request) -> None:
 def _training_pairs(request: Request, labels: LabelSet, stride: int) -> Sequence[Pair]:
     if not request.training or request.split == "train":
         return []
-    try:
-        read = read_pairs(request.data, "train", None, request.layout, labels)
-    except DataError:
-        return []  # the evaluated pictures were read from it: it holds no others
+    if not any(item.split == "train" for item in listing_of(request.data, request.layout, labels).items):
+        return []
+    read = read_pairs(request.data, "train", None, request.layout, labels)
     return CutPairs(fitted(read, labels, 1), stride)
 
 

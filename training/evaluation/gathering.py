@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from training.evaluation.looking import Looks, Observer, pairwise_colours
 from training.evaluation.painting import Source
 from training.evaluation.reading import agreement
 from training.evaluation.similarity import psnr, ssim
-from training.evaluation.statistics import Bootstrap
 
 Say = Callable[[str], None]
 _SMALLEST = 2 * GRID  # pixels a side
@@ -30,13 +29,11 @@ class EvaluationError(ValueError):
 class Plan:
     """What is painted beside the pictures themselves.
 
-    diversity_maps: how many of the first maps are painted with `diversity_seeds` seeds each. bootstrap: of
-    every interval.
+    diversity_maps: how many of the first maps are painted with `diversity_seeds` seeds each.
     """
 
     diversity_maps: int = 10
     diversity_seeds: int = 10
-    bootstrap: Bootstrap = field(default_factory=Bootstrap)
 
 
 @dataclass

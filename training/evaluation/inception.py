@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 DOWNLOAD = "download"
-LEAST_PICTURES = 2
 
 
 class InceptionError(ValueError):

@@ -18,7 +18,6 @@ from training.evaluation.document import Measure, Reference, Section
 from training.evaluation.features import nearest, pairwise_distances
 from training.evaluation.gathering import Gathered, Subject
 from training.evaluation.looking import Looks, mirrored, pairwise_colours
-from training.evaluation.reading import Reading
 from training.evaluation.similarity import psnr, ssim
 from training.evaluation.statistics import Bootstrap, Figure, mmd2
 
@@ -45,13 +44,6 @@ def _per_column(gathered: Gathered, figure: Callable[[Subject], Figure | None]) 
     return {subject.column: figure(subject) for subject in gathered.subjects}
 
 
-def readings(gathered: Gathered, labels: LabelSet, bootstrap: Bootstrap) -> dict[str, Reading]:
-    """The judge's reading of the real pictures, under "real", and of each model's."""
-    return {"real": gathered.real.reading(labels, bootstrap)} | {
-        subject.column: subject.main.reading(labels, bootstrap) for subject in gathered.subjects
-    }
-
-
 _READ = {
     "miou": ("mIoU", "Mean intersection over union of the judge's reading and the map."),
     "accuracy": ("pixel accuracy", "Share of pixels that the judge reads as the map has them."),
@@ -64,8 +56,8 @@ _READ = {
 
 
 def _following(gathered: Gathered, labels: LabelSet, bootstrap: Bootstrap) -> Section:
-    read = readings(gathered, labels, bootstrap)
-    real = read.pop("real")
+    real = gathered.real.reading(labels, bootstrap)
+    read = {subject.column: subject.main.reading(labels, bootstrap) for subject in gathered.subjects}
     measures = [
         Measure(
             key=key,
@@ -170,27 +162,49 @@ def _inception(gathered: Gathered) -> list[Measure]:
     if not gathered.real.inception:
         return []
     real = gathered.real.inception_features()
-    found = {
-        subject.column: inception_scores.scores(real, subject.main.inception_features())
-        for subject in gathered.subjects
-    }
     enough = len(gathered.known.inception) == len(gathered.real)
     known = inception_scores.scores(real, gathered.known.inception_features()) if enough else None
+    seeded = any(subject.drawn for subject in gathered.subjects)
+
+    def scored(which: Callable[[Subject], Looks | None]) -> dict[str, inception_scores.Scores | None]:
+        looks = {subject.column: which(subject) for subject in gathered.subjects}
+        return {
+            column: one and inception_scores.scores(real, one.inception_features())
+            for column, one in looks.items()
+        }
+
+    return [
+        *_inception_rows(scored(lambda subject: subject.main), known, "", ""),
+        *(
+            _inception_rows(scored(lambda subject: subject.drawn), known, "_seeded", ", styles from seeds")
+            if seeded
+            else []
+        ),
+    ]
+
+
+def _inception_rows(
+    found: dict[str, inception_scores.Scores | None],
+    known: inception_scores.Scores | None,
+    suffix: str,
+    kind: str,
+) -> list[Measure]:
+    """A row for each of `_INCEPTION`, its key and title with a suffix."""
 
     def figure(scores: inception_scores.Scores, key: str) -> Figure:
         return Figure(value=getattr(scores, key) * _INCEPTION[key][2])
 
     return [
         Measure(
-            key=key,
-            title=title,
+            key=key + suffix,
+            title=title + kind,
             better="lower" if better == "lower" else "higher",
             digits=1,
             about=about,
             references=[Reference(what="as many training pictures", figure=figure(known, key))]
             if known
             else [],
-            values={column: figure(scores, key) for column, scores in found.items()},
+            values={column: scores and figure(scores, key) for column, scores in found.items()},
         )
         for key, (title, better, _, about) in _INCEPTION.items()
     ]
@@ -407,9 +421,9 @@ def _memory(gathered: Gathered, bootstrap: Bootstrap) -> Section:
     measures: list[Measure] = []
     for kind, unit, digits in (("features", "", 3), ("pixels", "grey levels", 1)):
         distances: dict[str, np.ndarray] = {
-            column: getattr(one, f"by_{kind}")[1] for column, one in {"real": real, **found}.items()
+            column: getattr(one, f"by_{kind}")[1] for column, one in found.items()
         }
-        known = distances.pop("real")
+        known: np.ndarray = getattr(real, f"by_{kind}")[1]
         near = float(np.quantile(known, NEAR))
         measures += [
             Measure(

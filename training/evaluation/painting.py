@@ -17,6 +17,7 @@ from training import sheet
 
 Code = tuple[float, ...]
 _CACHE_MB = 256
+REAL = "real"  # no model's title: the column of the real pictures where figures are by class
 
 
 class Source(ABC):
@@ -99,10 +100,11 @@ def open_source(
 
 
 def column_titles(specs: list[tuple[Path, ModelSpec]]) -> list[str]:
-    """A title for each model: its name; where two share it, the file's name behind."""
+    """A title for each model: its name; where two share it, or where it is "real", which stands for the real
+    pictures, the file's name behind."""
     names = [spec.name for _, spec in specs]
     titles = [
-        name if names.count(name) == 1 else f"{name} ({path.stem})"
+        name if names.count(name) == 1 and name != REAL else f"{name} ({path.stem})"
         for name, (path, _) in zip(names, specs, strict=True)
     ]
     return [

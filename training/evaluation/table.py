@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from training.evaluation.document import Document, Measure
@@ -46,20 +47,20 @@ def caption(document: Document) -> str:
 
 
 def print_table(document: Document, console: Console) -> None:
-    table = Table(title=caption(document), title_justify="left", show_lines=False)
+    table = Table(title=escape(caption(document)), title_justify="left", show_lines=False)
     table.add_column("measure")
     table.add_column("held against", style="dim")
     for model in document.models:
-        table.add_column(model.column, justify="right")
+        table.add_column(escape(model.column), justify="right")
     for section in document.sections:
         table.add_section()
         table.add_row(f"[bold]{section.title}[/bold]")
         for measure in section.measures:
             values = (written(measure.values[model.column], measure) for model in document.models)
-            table.add_row(titled(measure), "\n".join(referred(measure)), *values)
+            table.add_row(escape(titled(measure)), "\n".join(referred(measure)), *values)
     console.print(table)
     for note in document.notes:
-        console.print(f"· {note}", highlight=False)
+        console.print(f"· {note}", markup=False, highlight=False)
 
 
 def markdown(document: Document) -> str:
