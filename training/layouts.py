@@ -12,7 +12,7 @@ import json
 import re
 import tarfile
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -35,7 +35,7 @@ class DataError(ValueError):
 
 def split_of(name: str) -> Split:
     """The split of a numbered picture: seed % 20 → 0 test, 1 validation, the rest training."""
-    remainder = int(name) % 20 if name.isdigit() else 2
+    remainder = int(name) % 20 if name.isdecimal() else 2
     return "test" if remainder == 0 else "validation" if remainder == 1 else "train"
 
 
@@ -212,8 +212,8 @@ class _decoding:  # noqa: N801 – reads as a statement
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        broken = (OSError, SyntaxError, Image.DecompressionBombError)
-        if isinstance(error, broken) and not isinstance(error, DataError):
+        # Pillow fails in many ways: OSError, SyntaxError, ValueError, struct.error, …
+        if isinstance(error, Exception) and not isinstance(error, DataError):
             raise DataError(f"pair {self.item.name} cannot be decoded: {error}") from error
 
 
@@ -312,21 +312,26 @@ def _members(shard: Path) -> Iterator[tuple[PurePosixPath, File]]:
             for member in archive:
                 if member.isreg() and not member.issparse():
                     yield PurePosixPath(member.name), File(shard, member.size, member.offset_data)
+            end = archive.offset
     except tarfile.TarError as error:
         raise DataError(f"{shard} is not a readable tar file: {error}") from error
+    # tarfile takes a header that it cannot read for the end; the end is a block of zeros.
+    if File(shard, tarfile.BLOCKSIZE, end).read() != bytes(tarfile.BLOCKSIZE):
+        raise DataError(f"{shard} is damaged or cut short after {end} bytes: fetch or pack it again")
 
 
 def _listing(
     layout: str, files: Mapping[PurePosixPath, File], labels: LabelSet | None, values: Values
 ) -> Listing:
     metas = {
-        str(line.get("seed")): line
+        str(line["seed"]): line
         for name, file in files.items()
         if name.suffix == ".jsonl"
         for line in _lines(name, file)
+        if "seed" in line
     }
-    images = {name.stem: name for name in files if name.parent.name == "images"}
-    maps = {name.stem: name for name in files if name.parent.name == "labels" and name.suffix.lower() in MAPS}
+    images = _by_name(name for name in files if name.parent.name == "images")
+    maps = _by_name(name for name in files if name.parent.name == "labels" and name.suffix.lower() in MAPS)
     items = [
         Item(name, split_of(name), files[images[name]], files[maps[name]], metas.get(name, {}))
         for name in sorted(images.keys() & maps.keys())
@@ -339,11 +344,26 @@ def _listing(
     return Listing(layout, items, labels, values, alone)
 
 
+def _by_name(paths: Iterable[PurePosixPath]) -> dict[str, PurePosixPath]:
+    """Files by their name without the suffix. Raises DataError for two of one name: which photo and which map
+    belong together would be a guess."""
+    found: dict[str, PurePosixPath] = {}
+    for path in paths:
+        other = found.setdefault(path.stem, path)
+        if other != path:
+            raise DataError(f"{other} and {path} have the same name: a pair's name is its own, rename one")
+    return found
+
+
 def _lines(name: PurePosixPath, file: File) -> list[dict[str, Any]]:
     try:
-        return [json.loads(line) for line in file.read().decode().splitlines() if line.strip()]
-    except ValueError as error:
+        lines = [json.loads(line) for line in file.read().decode().splitlines() if line.strip()]
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{name} is not a file of JSON lines: {error}") from error
+    wrong = [line for line in lines if not isinstance(line, dict)]
+    if wrong:
+        raise DataError(f"{name} holds {str(wrong[0])[:60]!r}, where a line should be a JSON object")
+    return lines
 
 
 def _legend(source: Path) -> tuple[LabelSet | None, Values]:
@@ -413,7 +433,8 @@ def _matched(
 def _by_stem(folder: Path, suffix: str, tail: str = "") -> dict[str, Path]:
     """Files below a folder whose name ends in `tail` + `suffix`, by the name without that."""
     end = tail + suffix
-    return {path.name.removesuffix(end): path for path in sorted(folder.rglob(f"*{end}"))}
+    paths = sorted(path for path in folder.rglob(f"*{end}") if path.is_file())  # links may lead nowhere
+    return {path.name.removesuffix(end): path for path in paths}
 
 
 def _published(
@@ -524,7 +545,7 @@ def _celeba(source: Path) -> Listing:
     masks: dict[str, dict[str, Path]] = {}
     for path in sorted((source / "CelebAMask-HQ-mask-anno").rglob("*.png")):
         number, _, part = path.stem.partition("_")
-        if number.isdigit():
+        if number.isdecimal() and part in _FACE_PARTS:
             masks.setdefault(str(int(number)), {})[part] = path
     items = [
         Item(
@@ -546,7 +567,7 @@ def _celeba(source: Path) -> Listing:
 def _celeba_splits(path: Path) -> dict[str, Split]:
     """Split by name: CelebA's own, by the number that a picture has there (Liu et al. 2015)."""
     rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-    numbers = {row[0]: int(Path(row[2]).stem) for row in rows if len(row) == 3 and row[0].isdigit()}
+    numbers = {row[0]: int(Path(row[2]).stem) for row in rows if len(row) == 3 and row[0].isdecimal()}
     return {
         name: next((split for last, split in _CELEBA_LAST if number <= last), "test")
         for name, number in numbers.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,70 @@ def png(mode: str, size: tuple[int, int]) -> bytes:
 def test_pairs_that_do_not_fit_are_named(tmp_path: Path, image: bytes, labels: bytes, words: str) -> None:
     with pytest.raises(DataError, match=words):
         read_pairs(write_pair(tmp_path, image, labels))
+
+
+def shard(path: Path, count: int) -> bytes:
+    """A tar file of so many pairs, and its bytes."""
+    with tarfile.open(path, "w") as archive:
+        for name in range(count):
+            for kind, mode in (("images", "RGB"), ("labels", "L")):
+                data = png(mode, (8, 8))
+                member = tarfile.TarInfo(f"{kind}/{name}.png")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+    return path.read_bytes()
+
+
+def test_a_shard_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
+    """tarfile itself stops without a word at a header that it cannot read."""
+    path = tmp_path / "a.tar"
+    whole = shard(path, 4)
+    assert len(read_pairs(tmp_path)) == 4
+    third = tarfile.BLOCKSIZE * 8
+    assert whole[third : third + 12] == b"images/2.png"
+    damaged = whole[:third] + b"\xff" * 100 + whole[third + 100 :]
+    for content in (damaged, whole[:third], whole[: third + 100]):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"a\.tar is damaged or cut short after 4096 bytes"):
+            read_pairs(tmp_path)
+    path.write_bytes(whole[: third + 700])  # inside a picture
+    with pytest.raises(DataError, match=r"a\.tar"):
+        read_pairs(tmp_path)
+
+
+def test_two_files_of_one_name_are_no_pair(tmp_path: Path) -> None:
+    """Whichever came last would be taken, and perhaps put together with the other one's map."""
+    for part in ("one", "two"):
+        (tmp_path / part).mkdir()
+        write_pair(tmp_path / part, png("RGB", (8, 8)), png("L", (8, 8)))
+    with pytest.raises(DataError, match=r"one/images/1\.png and two/images/1\.png have the same name"):
+        read_pairs(tmp_path, layout="folder")
+
+
+@pytest.mark.parametrize("line", ["[1]", "0", "null", '"seed"', "{"])
+def test_a_meta_file_of_other_things_is_named(tmp_path: Path, line: str) -> None:
+    write_pair(tmp_path, png("RGB", (8, 8)), png("L", (8, 8)))
+    (tmp_path / "meta.jsonl").write_text(f'{{"seed": 1, "sky": 2}}\n{line}\n')
+    with pytest.raises(DataError, match=r"meta\.jsonl"):
+        read_pairs(tmp_path)
+    (tmp_path / "meta.jsonl").write_text('{"other": 1}\n\n{"seed": 1, "sky": 2}\n')
+    assert read_pairs(tmp_path)[0].meta["sky"] == 2
+
+
+def test_a_name_of_strange_digits_is_a_name() -> None:
+    assert split_of("²") == "train"
+
+
+def test_whatever_pillow_raises_names_the_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a damaged EXIF block, for instance, struct.error."""
+    write_pair(tmp_path, png("RGB", (8, 8)), png("L", (8, 8)))
+
+    def fails(*_: object, **__: object) -> None:
+        raise struct.error("unpack requires a buffer of 2 bytes")
+
+    monkeypatch.setattr("training.layouts.ImageOps.exif_transpose", fails)
+    with pytest.raises(DataError, match="pair 1 cannot be decoded: unpack requires"):
+        read_pairs(tmp_path)
 
 
 def test_no_source_and_no_pairs(tmp_path: Path) -> None:

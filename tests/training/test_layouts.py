@@ -121,6 +121,20 @@ def test_partners_that_are_missing_are_named(tmp_path: Path) -> None:
     assert len(read_pairs(tmp_path)) == 2
 
 
+def test_masks_of_no_known_part_are_no_partner(tmp_path: Path) -> None:
+    celeba(tmp_path)
+    save(tmp_path / "CelebA-HQ-img" / "3.jpg")
+    save(tmp_path / "CelebAMask-HQ-mask-anno" / "0" / "00003_beard.png", values(0, 255))
+    assert [Path(name).name for name in listing_of(tmp_path).alone] == ["3.jpg"]
+    assert len(read_pairs(tmp_path)) == 3
+
+
+def test_a_link_that_leads_nowhere_is_no_file(tmp_path: Path) -> None:
+    ade20k(tmp_path)
+    (tmp_path / "images" / "training" / "ADE_train_00000002.jpg").symlink_to(tmp_path / "gone.jpg")
+    assert len(read_pairs(tmp_path)) == 2
+
+
 def test_ids_are_brought_to_another_set_by_meaning(tmp_path: Path) -> None:
     ade20k(tmp_path)
     wanted = load_label_set("landscape17")
