@@ -17,6 +17,8 @@ export function mountPresets(host, studio) {
   const buttons = new Map();
   /** @type {NamedStyle[] | null} */
   let shown = null;
+  /** @type {string | undefined} */
+  let chosen;
 
   const build = (/** @type {NamedStyle[]} */ styles) => {
     if (styles === shown) return;
@@ -38,10 +40,17 @@ export function mountPresets(host, studio) {
     for (const [id, made] of buttons) made.tabIndex = id === stop ? 0 : -1;
   };
 
+  const stopAtChosen = () => stopAt(chosen ?? shown?.[0]?.id);
+
+  row.addEventListener("focusout", ({ relatedTarget }) => {
+    if (!row.contains(/** @type {Node | null} */ (relatedTarget))) stopAtChosen();
+  });
+
   // Where the row is longer than the screen is wide: a mouse's wheel turns one way only.
   row.addEventListener("wheel", ({ deltaX, deltaY }) => deltaX || row.scrollBy(deltaY, 0), { passive: true });
 
   row.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's: a page back, say
     const all = [...buttons.values()];
     const at = all.indexOf(/** @type {HTMLButtonElement} */ (event.target));
     const step = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 }[event.key];
@@ -54,9 +63,9 @@ export function mountPresets(host, studio) {
     const styles = painting && models.length > 0 ? studio.model.styles : [];
     build(styles);
     host.hidden = styles.length === 0;
-    const chosen = style !== null && buttons.has(style) ? style : undefined;
+    chosen = style !== null && buttons.has(style) ? style : undefined;
     for (const [id, made] of buttons) made.setAttribute("aria-pressed", String(id === chosen));
-    if (!host.contains(document.activeElement)) stopAt(chosen ?? styles[0]?.id);
+    if (!host.contains(document.activeElement)) stopAtChosen();
     if (chosen) buttons.get(chosen)?.scrollIntoView({ block: "nearest", inline: "nearest" });
   });
 }
