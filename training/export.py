@@ -40,7 +40,8 @@ def codes_of(encoder: Encoder, pairs: Sequence[Pair]) -> Tensor:
 def fit_prior(generator: StyledSpadeGenerator, codes: Tensor) -> None:
     """Set the generator's prior to the mean and covariance of codes (M, D), so that seeds give lights like
     theirs."""
-    covariance = torch.cov(codes.T.double()) + 1e-6 * torch.eye(
+    spread = min(1, len(codes) - 1)  # of a single picture there is none
+    covariance = torch.cov(codes.T.double(), correction=spread) + 1e-6 * torch.eye(
         codes.shape[1], dtype=torch.float64, device=codes.device
     )
     generator.prior_mean.copy_(codes.mean(0))

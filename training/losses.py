@@ -12,6 +12,7 @@ from models.discriminator import FAKE
 from models.spade import resize_labels
 from training.distributed import Draws, global_average, global_mean, global_sum
 
+REDUCTIONS = (4, 8, 16, 32)  # at which pictures are compared without their textures; none is smaller
 BALANCE_LIMIT = 8.0  # how much more a rare class may weigh than an average one
 
 
@@ -56,7 +57,7 @@ def label_mix(labels: Tensor, classes: int, draws: Draws | None = None) -> Tenso
 
 
 def low_frequency_l1(
-    fake: Tensor, real: Tensor, inside: Tensor, levels: Sequence[int] = (4, 8, 16, 32)
+    fake: Tensor, real: Tensor, inside: Tensor, levels: Sequence[int] = REDUCTIONS
 ) -> Tensor:
     """Mean absolute difference of area-reduced pictures (B, 3, H, W): colours and light, no texture.
 

@@ -147,6 +147,9 @@ class StyledNorm(torch.autograd.Function):
         weights: Tensor | None,
         norm: nn.BatchNorm2d,
     ) -> Tensor:
+        if not x.shape[-2:] == noise.shape[-2:] == index.shape[-2:]:  # the kernels would read beside them
+            sizes = [tuple(value.shape[-2:]) for value in (x, noise, index)]
+            raise ValueError(f"activation, noise and windows are of different sizes: {sizes}")
         x = x.contiguous(memory_format=torch.channels_last)
         strengths = strength.float().t().contiguous()
         table, style, noise = (value.float().contiguous() for value in (table, style, noise))

@@ -6,13 +6,14 @@ what stands in [network], [optimiser] and [loss]. Every value can be overridden 
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -26,6 +27,10 @@ class RecipeError(ValueError):
     """A recipe that cannot be used: names the entry and what is wrong with it."""
 
 
+Width = Annotated[int, Field(ge=1, le=4096)]
+"""Channels of a stage: what is larger, a model file may not say (models/checkpoint.py)."""
+
+
 class Section(BaseModel):
     """A part of a recipe: immutable, and every name is known."""
 
@@ -35,7 +40,7 @@ class Section(BaseModel):
 class RunSettings(Section):
     """[run]: how long, how often, when to stop. Sizes and intervals count pictures."""
 
-    seed: int = 1
+    seed: int = Field(1, ge=0)
     pictures: int = Field(ge=1)
     init_from: str | None = None  # a model file that the networks start from
     decay_from: float = Field(0.8, ge=0, le=1)  # share of the run after which rates fall linearly …
@@ -146,7 +151,7 @@ def load_recipe(name: str | Path, overrides: Mapping[str, Any] | Sequence[str] =
         raise RecipeError(f"no recipe {str(name)!r}: there are {', '.join(names())}, or give a .toml file")
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # no UTF-8, or no TOML
         raise RecipeError(f"{path} is not TOML: {error}") from error
     return recipe_from(_overridden(document, overrides), str(name))
 
@@ -157,7 +162,7 @@ def recipe_from(document: Mapping[str, Any], where: str) -> Recipe:
 
     _known(where, "entry", document, ("task", *SECTIONS))
     task = document.get("task")
-    if task not in TASKS:
+    if not isinstance(task, str) or task not in TASKS:
         raise RecipeError(f"{where}: task = {task!r}, expected one of {', '.join(TASKS)}")
     kinds = _kinds(task)
     return Recipe(
@@ -200,7 +205,7 @@ def _known(where: str, what: str, given: Mapping[str, Any], known: Sequence[str]
 
 def _overridden(document: Mapping[str, Any], overrides: Mapping[str, Any] | Sequence[str]) -> dict[str, Any]:
     """A copy of plain data with `section.name` values set; names are checked where the recipe is read."""
-    result = json.loads(json.dumps(document))
+    result: dict[str, Any] = copy.deepcopy(dict(document))
     pairs = overrides.items() if isinstance(overrides, Mapping) else map(_assignment, overrides)
     for name, value in pairs:
         section, dot, entry = name.partition(".")
@@ -208,11 +213,16 @@ def _overridden(document: Mapping[str, Any], overrides: Mapping[str, Any] | Sequ
             near = _sections_with(result, entry or section)
             hint = f"; did you mean {near!r}?" if near else f", SECTION one of {', '.join(SECTIONS)}"
             raise RecipeError(f"no recipe value {name!r}: write SECTION.NAME=VALUE{hint}")
-        result.setdefault(section, {})[entry] = value
+        if isinstance(result.setdefault(section, {}), dict):  # else the section itself is refused later
+            result[section][entry] = value
     return result
 
 
 def _sections_with(document: Mapping[str, Any], entry: str) -> str | None:
+    from training.tasks import TASKS  # noqa: PLC0415
+
+    if document.get("task") not in list(TASKS):
+        return None
     found = [
         f"{section}.{entry}"
         for section, kind in _kinds(document["task"]).items()

@@ -222,6 +222,40 @@ def test_the_label_set_is_said_or_the_datas_own(tmp_path: Path) -> None:
     assert _label_set(data, "folder", None).name == "cityscapes35"
 
 
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (
+            {"data__crops": [{"from": 0.0, "side": 100, "batch": 2}]},
+            "100 pixels.* multiples of 8 and at least 32",
+        ),
+        (
+            {"data__crops": [{"from": 0.0, "side": 16, "batch": 2}]},
+            "16 pixels.* multiples of 8 and at least 32",
+        ),
+        (
+            {"optimiser__segmenter_side": 8, "network__segmenter_widths": [4] * 4},
+            "segmenter_side = 8, .* 16 or more",
+        ),
+    ],
+)
+def test_crops_that_do_not_fit_are_refused(
+    context: Callable[[Recipe], Context], overrides: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(TrainingError, match=words):
+        BuiltinTask(context(tiny_recipe(**overrides)))
+
+
+def test_one_picture_is_enough_to_export(tmp_path: Path, recipe: Recipe, pairs: list[Pair]) -> None:
+    """Its style code has no spread, and is what every seed gives."""
+    _, task = new_run(tmp_path, recipe, pairs[:1])
+    task.export(tmp_path / "one.safetensors", "one", "One", "CC0-1.0", {})
+    generator = load(tmp_path / "one.safetensors").generator
+    assert float(generator.prior_scale.abs().max()) < 0.01
+    code = generator.code_from_normal(torch.ones(1, generator.style_dim))
+    torch.testing.assert_close(code[0], generator.prior_mean, atol=0.02, rtol=0)
+
+
 def test_differentiable_augmentation_reaches_the_discriminator_alone(
     context: Callable[[Recipe], Context],
 ) -> None:

@@ -142,6 +142,14 @@ def test_numbers_of_windows_do_not_depend_on_the_hash() -> None:
     assert torch.equal(own, labels + 1)
 
 
+def test_sizes_that_differ_are_refused() -> None:
+    """The kernels take the sizes from the activation and would read beside the others."""
+    generator = generator_of((8, 8, 8))
+    inputs, _ = a_step(generator, 1, 30, 30, mixed=False, shared=False)
+    with pytest.raises(ValueError, match="activation, noise and windows are of different sizes"):
+        patterned.PatternedSpade(generator)(inputs[0], StyleField(inputs[1]), inputs[3])
+
+
 def test_without_a_compiler_the_plain_forward_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = generator_of((8, 8))
     assert isinstance(patterned.fastest(generator)[0], patterned.PatternedSpade)

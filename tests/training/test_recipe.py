@@ -59,6 +59,9 @@ def test_every_value_can_be_overridden(name: str) -> None:
         ("run.pictures=0", "run.pictures: Input should be greater than or equal to 1"),
         ("data.crops=[{from=0.5, side=32, batch=2}]", "the first must be 0"),
         ("data.crops=[]", "data.crops"),
+        ("run.seed=-1", "run.seed: Input should be greater than or equal to 0"),
+        ("network.widths=[]", "network.widths: Tuple should have at least 1 item"),
+        ("network.widths=[64, 0]", "network.widths.1: Input should be greater than or equal to 1"),
     ],
 )
 def test_what_cannot_be_is_named(override: str, said: str) -> None:
@@ -74,13 +77,43 @@ def test_a_file_that_is_no_recipe_is_named(tmp_path: Path) -> None:
         ("task = 'paint'", "expected one of builtin"),
         ("task = 'builtin'\nseed = 1", "no entry is called 'seed'"),
         ("task = 'builtin'\nrun = 1", "run is no section"),
+        ("task = ['builtin']", "expected one of builtin"),
+        ("task = 'builtin'\n[run]\npictures = 1979-05-27", "run.pictures: Input should be a valid integer"),
         ("task = 'builtin'\n[run]\npictures = 5", "data.crops: Field required"),
     ):
         path.write_text(text)
         with pytest.raises(RecipeError, match=said):
             load_recipe(path)
+    path.write_text("run = 3\ntask = 'builtin'")
+    with pytest.raises(RecipeError, match="run is no section"):
+        load_recipe(path, ["run.seed=1"])
+    for text in ("seed = 3", "task = 'paint'", "task = [1]"):
+        path.write_text(text)
+        with pytest.raises(RecipeError, match="no recipe value 'pictures': write SECTION"):
+            load_recipe(path, ["pictures=1"])
     with pytest.raises(RecipeError, match="no recipe 'mine': there are builtin, "):
         load_recipe("mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "override"),
+    [
+        ("builtin", "network.noise_channels=16"),
+        ("builtin", "network.hidden=1025"),
+        ("builtin", "network.encoder_widths=[8, 8, 8, 8, 8, 8, 8, 8]"),
+        ("oasis", "network.width=1025"),
+        ("oasis", "network.noise=4097"),
+        ("spade", "network.hidden=1025"),
+        ("spade", "network.style_dim=4097"),
+        ("pix2pix", "network.width=1025"),
+        ("segment", "network.widths=[8, 8, 8, 8, 8, 8, 8, 8, 8, 8]"),
+        ("segment-fcn", "network.layers=[1, 1, 1, 1, 17]"),
+    ],
+)
+def test_a_network_that_no_model_file_may_hold_is_not_trained(name: str, override: str) -> None:
+    """The run would end with a file that models.checkpoint refuses."""
+    with pytest.raises(RecipeError, match=override.split("=", maxsplit=1)[0]):
+        load_recipe(name, [override])
 
 
 def test_schedules() -> None:

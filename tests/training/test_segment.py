@@ -12,7 +12,7 @@ import torch
 from models.checkpoint import load_segmenter
 from models.segmenter import FCN, UNet
 from tests.training.conftest import tiny_recipe
-from training.data import Batch, to_float
+from training.data import Batch, centred, to_float
 from training.distributed import Draws, Stream
 from training.recipe import Recipe, RecipeError, load_recipe
 from training.task import Context, TrainingError
@@ -86,6 +86,10 @@ def test_an_export_reads_as_its_figures_say(context: MakeContext, tmp_path: Path
 def test_pictures_too_small_to_read_are_left_out(context: MakeContext) -> None:
     task = SegmentTask(context(tiny_recipe("segment-fcn")))
     assert task.validate([]) == {}
+    small = centred(task.pairs[0], 16, 200)
+    assert task.validate([small]) == {}
+    assert task.sheet([task.pairs[0], small]) is None
+    assert task.validate([small, task.pairs[0]])["pictures"] == 1
 
 
 def test_a_sheet_shows_photo_map_and_reading(context: MakeContext) -> None:

@@ -25,14 +25,14 @@ from models.encoder import StyleEncoder
 from models.generator import StyledSpadeGenerator, feathered
 from models.segmenter import UNet
 from models.spade import StyleField, resize_labels
-from models.spec import ModelSpec
+from models.spec import MAX_STYLE_DIM, ModelSpec
 from training import losses
 from training.averaging import averaged
 from training.data import Batch, Pair
 from training.distributed import Draws, Stream, gathered, own_share
 from training.export import codes_of, fit_prior, native_side, refresh_statistics
 from training.patterned import fastest
-from training.recipe import Section
+from training.recipe import Section, Width
 from training.sheet import Networks, contact_sheet
 from training.task import Context, Report, Task, TrainingError
 
@@ -44,13 +44,14 @@ JUDGE = "segmenter.safetensors"  # in the run's folder
 class Network(Section):
     """Channels of the networks' stages; see their classes in models/."""
 
-    widths: tuple[int, ...]
-    hidden: int
-    style_dim: int
-    noise_channels: int
-    encoder_widths: tuple[int, ...]
-    discriminator_widths: tuple[int, ...]
-    segmenter_widths: tuple[int, ...]
+    # (Bounds as in models/checkpoint.py, which would refuse to read what is beyond them.)
+    widths: tuple[Width, ...] = Field(min_length=1, max_length=9)
+    hidden: int = Field(ge=1, le=1024)
+    style_dim: int = Field(ge=1, le=MAX_STYLE_DIM)
+    noise_channels: int = Field(ge=1, le=15)
+    encoder_widths: tuple[Width, ...] = Field(min_length=1, max_length=7)
+    discriminator_widths: tuple[Width, ...] = Field(min_length=1, max_length=9)
+    segmenter_widths: tuple[Width, ...] = Field(min_length=1, max_length=9)
 
 
 class Optimiser(Section):
@@ -60,7 +61,7 @@ class Optimiser(Section):
     style_rate: float  # of the encoder and the style layers
     discriminator_rate: float
     segmenter_rate: float
-    segmenter_pictures: int
+    segmenter_pictures: int = Field(ge=0)
     segmenter_side: int = Field(ge=8)  # pixels, at most the recipe's largest crop
     segmenter_batch: int = Field(ge=1)
 
@@ -110,6 +111,7 @@ class BuiltinTask(Task):
         self.encoder = self.placed(StyleEncoder(network.encoder_widths, network.style_dim))
         self.discriminator = self.placed(SegmentationDiscriminator(classes, network.discriminator_widths))
         self.segmenter = self.placed(UNet(classes, network.segmenter_widths))
+        self._check_crops()
         self.networks = {
             "generator": self.generator,
             "encoder": self.encoder,
@@ -123,6 +125,22 @@ class BuiltinTask(Task):
         }
         for name in PAINTER:
             self.averaging(name)
+
+    def _check_crops(self) -> None:
+        stride = self.generator.stride
+        least = max(losses.REDUCTIONS[-1], self.discriminator.stride, self.segmenter.stride)
+        for side in (crop.side for crop in self.recipe.data.crops):
+            if side % stride or side < least:
+                raise TrainingError(
+                    f"data.crops has crops of {side} pixels, but with these networks sides are multiples of "
+                    f"{stride} and at least {least}: choose another side, or fewer network.widths"
+                )
+        side = self.recipe.optimiser.segmenter_side
+        if side < self.segmenter.stride:
+            raise TrainingError(
+                f"optimiser.segmenter_side = {side}, but the segmenter halves pictures to 1/"
+                f"{self.segmenter.stride}: choose {self.segmenter.stride} or more"
+            )
 
     def _painter_groups(self) -> list[dict[str, Any]]:
         """The painter's parameters in two groups: the trunk, and whatever makes or reads style codes."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from models.discriminator import OasisDiscriminator
 from models.encoder import SpadeEncoder
 from models.published import OasisGenerator, PublishedGenerator
+from models.spec import MAX_STYLE_DIM
 from models.spectral import spectral_convolution
 from training import losses
 from training.data import Batch
@@ -24,10 +25,11 @@ from training.tasks.published import PublishedTask
 class Network(Section):
     """Channels of the networks' narrowest stages, 64 as published; the widest have 16 and 8 times as many."""
 
-    width: int = Field(64, ge=1)
-    hidden: int = Field(128, ge=1)  # of the label layer in each norm
+    # (Bounds as in models/checkpoint.py, which would refuse to read what is beyond them.)
+    width: int = Field(64, ge=1, le=1024)
+    hidden: int = Field(128, ge=1, le=1024)  # of the label layer in each norm
     kernel: Literal[1, 3, 5, 7] = 3  # of the norms' convolutions
-    noise: int = Field(64, ge=1)  # channels of z
+    noise: int = Field(64, ge=1, le=MAX_STYLE_DIM)  # channels of z
     discriminator_width: int = Field(64, ge=1)
 
 

@@ -30,7 +30,7 @@ NO_CLASS = -1  # one-hot nowhere
 class Network(Section):
     """Channels of the first layers, and how often the generator halves; see models/pix2pix.py."""
 
-    width: int = Field(64, ge=1)
+    width: int = Field(64, ge=1, le=1024)  # what models/checkpoint.py reads, as is the depth
     depth: int = Field(8, ge=SHALLOWEST, le=DEEPEST)  # crops must be multiples of 2 ** depth
     discriminator_width: int = Field(64, ge=1)
 

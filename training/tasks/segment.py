@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from training.distributed import Draws
 from training.evaluation.reading import confusion, reading
 from training.evaluation.statistics import Bootstrap
 from training.export import native_side, refresh_statistics
-from training.recipe import Section
+from training.recipe import Section, Width
 from training.sheet import colored, common_size
 from training.task import Context, Task, TrainingError
 
@@ -33,9 +33,10 @@ class Network(Section):
     """Which segmenter, and its channels; see models/segmenter.py. `layers` and `top` are an FCN's."""
 
     kind: Literal["unet", "fcn"]
-    widths: tuple[int, ...] = Field(min_length=1)
-    layers: tuple[int, ...] | None = None
-    top: int | None = Field(None, ge=1)
+    # (Bounds as in models/checkpoint.py, which would refuse to read what is beyond them.)
+    widths: tuple[Width, ...] = Field(min_length=1, max_length=9)
+    layers: tuple[Annotated[int, Field(ge=1, le=16)], ...] | None = None
+    top: Width | None = None
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:

@@ -14,6 +14,7 @@ from models.discriminator import MultiScaleDiscriminator
 from models.encoder import SpadeEncoder
 from models.published import PublishedGenerator, SpadeGenerator
 from models.spade import one_hot
+from models.spec import MAX_STYLE_DIM
 from models.spectral import spectral_convolution
 from training import adversarial, losses
 from training.data import Batch
@@ -30,12 +31,13 @@ _STRIDES = {"normal": 32, "more": 64, "most": 128}
 class Network(Section):
     """Channels of the networks' narrowest stages, 64 as published."""
 
-    width: int = Field(64, ge=1)
-    hidden: int = Field(128, ge=1)  # of the label layer in each norm
+    # (Bounds as in models/checkpoint.py, which would refuse to read what is beyond them.)
+    width: int = Field(64, ge=1, le=1024)
+    hidden: int = Field(128, ge=1, le=1024)  # of the label layer in each norm
     kernel: Literal[1, 3, 5, 7] = 3  # of the norms' convolutions
     upsampling: Literal["normal", "more", "most"] = "normal"
-    style_dim: int = Field(0, ge=0)  # of the VAE's style code, 256 as published; 0: no VAE
-    encoder_width: int = Field(64, ge=1)
+    style_dim: int = Field(0, ge=0, le=MAX_STYLE_DIM)  # of the VAE's style code, 256 as published; 0: no VAE
+    encoder_width: int = Field(64, ge=1, le=1024)
     discriminator_width: int = Field(64, ge=1)
     discriminator_layers: int = Field(4, ge=2)
     discriminator_scales: int = Field(2, ge=1)
