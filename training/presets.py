@@ -27,8 +27,10 @@ from torch import Tensor, nn
 
 from models.checkpoint import CheckpointError, LoadedModel, load, save
 from models.encoder import Encoder
+from models.labels import LabelSet
 from models.spec import ModelSpec, NamedStyle, SpecError
-from training.data import DataError, Pair, read_pairs
+from training.data import DataError, Pair, Split, fitted, read_pairs
+from training.layouts import listing_of
 from training.sheet import colored, common_size, own_style, paint
 
 REPORTED = 3  # label maps on a report
@@ -233,12 +235,11 @@ def report_sheet(model: LoadedModel, choices: Sequence[Choice], maps: Sequence[P
     return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 
 
-def _maps(data: Path) -> list[Pair]:
-    """The first validation pictures, or training pictures where there are none."""
-    try:
-        return read_pairs(data, "validation", REPORTED)
-    except DataError:
-        return read_pairs(data, "train", REPORTED)
+def _maps(data: Path, labels: LabelSet) -> Sequence[Pair]:
+    """The first validation pictures, or training pictures where there are none; maps in a label set."""
+    held = {item.split for item in listing_of(data).items}
+    split: Split = "validation" if "validation" in held else "train"
+    return fitted(read_pairs(data, split, REPORTED, labels=labels), labels, 1)
 
 
 def main() -> None:
@@ -254,7 +255,8 @@ def main() -> None:
         choices, missing = add_presets(arguments.model, arguments.data, arguments.out)
         print(report(choices, missing))  # noqa: T201 – the command's answer
         if arguments.report:
-            sheet = report_sheet(load(arguments.out), choices, _maps(arguments.data))
+            written = load(arguments.out)
+            sheet = report_sheet(written, choices, _maps(arguments.data, written.spec.labels))
             Image.fromarray(sheet).save(arguments.report, quality=90)
     except (CheckpointError, DataError, PresetError, SpecError, OSError) as error:
         sys.exit(f"error: {error}")

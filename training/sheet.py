@@ -24,7 +24,7 @@ from models.labels import LabelSet
 from models.noise import style_from_seed
 from models.published import OasisGenerator, SpadeGenerator
 from models.spade import StyleField
-from training.data import Pair, centred, read_pairs, to_float
+from training.data import Pair, centred, fitted, read_pairs, to_float
 
 
 @dataclass(frozen=True)
@@ -169,8 +169,9 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=100_000, help="reduce a wider sheet to so many pixels")
     arguments = parser.parse_args()
     model = load(arguments.model)
-    pairs = read_pairs(arguments.data, arguments.split, arguments.count)
-    sheet = contact_sheet(model, pairs, model.spec.labels, arguments.seeds, arguments.across)
+    labels = model.spec.labels
+    pairs = fitted(read_pairs(arguments.data, arguments.split, arguments.count, labels=labels), labels, 1)
+    sheet = contact_sheet(model, pairs, labels, arguments.seeds, arguments.across)
     picture = Image.fromarray(sheet)
     picture.thumbnail((arguments.width, picture.height))
     picture.save(arguments.out, quality=88)

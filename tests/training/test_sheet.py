@@ -109,3 +109,28 @@ def test_the_command_draws(tmp_path: Path, source: Path, monkeypatch: pytest.Mon
     sheet.main()
     with Image.open(out) as picture:
         assert picture.size == (2 * 5 * 256, 2 * 256)
+
+
+def test_the_command_takes_maps_of_another_set_and_unlabelled_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sky and grass of COCO, and 255: what the files say that they mean is drawn."""
+    coco = load_label_set("coco182")
+    data, out = tmp_path / "data", tmp_path / "sheet.png"
+    for kind in ("images", "labels"):
+        (data / kind).mkdir(parents=True)
+    labels = np.full((32, 32), coco.by_name["sky-other"].id, np.uint8)
+    labels[16:] = coco.by_name["grass"].id
+    labels[:4] = 255
+    Image.new("RGB", (32, 32)).save(data / "images" / "2.png")
+    Image.fromarray(labels).save(data / "labels" / "2.png")
+    (data / "labels.toml").write_text('set = "coco182"\n')
+    words = [str(write_tiny_model(tmp_path)), str(data), str(out), "--split", "train", "--seeds", "1"]
+    monkeypatch.setattr(sys, "argv", ["sheet", *words, "--across", "1"])
+    sheet.main()
+    with Image.open(out) as picture:
+        drawn = np.asarray(picture)[:, :32]
+    expected = np.full((32, 32), LABELS.by_name["sky"].id, np.uint8)
+    expected[16:] = LABELS.by_name["grass"].id
+    expected[:4] = LABELS.by_name["unlabeled"].id
+    assert np.array_equal(drawn, sheet.colored(expected, LABELS))
