@@ -158,7 +158,7 @@ def train(
     precision: Annotated[str, typer.Option(help="bf16-mixed or 32-true.")] = "bf16-mixed",
     accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     devices: Annotated[int, typer.Option(help="Processes that share each batch, one a device.", min=1)] = 1,
-    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
     workers: Annotated[
         int | None, typer.Option(help="Threads that read pictures ahead; chosen if not given.", min=0)
     ] = None,
@@ -227,7 +227,7 @@ def data_check(
         if as_json:
             typer.echo(json.dumps(report.to_json(), indent=1))
         else:
-            datacheck.say(report, Console())
+            datacheck.say(report, Console(markup=False))
         if not report.usable:
             raise typer.Exit(1)
 

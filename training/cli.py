@@ -31,6 +31,7 @@ from training.journal import Journal, due
 from training.layouts import listing_of
 from training.recipe import Recipe, load_recipe
 from training.run import Run
+from training.task import TrainingError
 
 SHEET_PAIRS = 8
 PRECISIONS = ("bf16-mixed", "32-true")
@@ -83,7 +84,7 @@ def train(
     fabric = _launched(accelerator, devices, precision)
     if threads:
         torch.set_num_threads(threads)
-    console = (console or Console()) if fabric.is_global_zero else Console(quiet=True)
+    console = (console or Console(markup=False)) if fabric.is_global_zero else Console(quiet=True)
     console.print(f"{recipe.task}: {len(pairs)} pairs from {data}; run in {out}")
     if workers is None:
         workers = 0 if fabric.device.type == "cpu" else min(8, (os.cpu_count() or 1) // devices)
@@ -107,7 +108,10 @@ def train(
 
 def _launched(accelerator: str, devices: int, precision: str) -> Fabric:
     strategy = "ddp" if devices > 1 else "auto"
-    fabric = Fabric(accelerator=accelerator, devices=devices, strategy=strategy, precision=precision)  # pyright: ignore[reportArgumentType]
+    try:
+        fabric = Fabric(accelerator=accelerator, devices=devices, strategy=strategy, precision=precision)  # pyright: ignore[reportArgumentType]
+    except Exception as error:  # Lightning has several kinds for what this machine does not have
+        raise TrainingError(f"--accelerator {accelerator} with --devices {devices}: {error}") from error
     fabric.launch()
     return fabric
 

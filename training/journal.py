@@ -37,11 +37,12 @@ class Journal:
         self._before, self._seconds = run.seen, run.seconds
         self.rate = 0.0
         """Pictures per second since the last line."""
-        if self._log.exists():
+        again = self._log.exists()
+        if again:
             kept = [line for line in _read(self._log) if line["seen"] <= run.seen]
             write_text("".join(json.dumps(line) + "\n" for line in kept), self._log)
         self.writer = SummaryWriter and SummaryWriter(
-            str(run.folder / "tensorboard"), purge_step=run.seen + 1 if run.seen else None
+            str(run.folder / "tensorboard"), purge_step=run.seen + 1 if again else None
         )
 
     def note(self, figures: Mapping[str, float]) -> None:

@@ -185,6 +185,16 @@ class Task(ABC):
         fields = ([getattr(picture, name) for picture in pictures] for name in Batch.__dataclass_fields__)
         return Batch(*(torch.cat(tensors) for tensors in fields)).to(self.fabric.device)
 
+    def unseen_has_a_label(self) -> None:
+        """For tasks whose discriminator names classes: raise TrainingError where the recipe hides parts of
+        pictures from it and the label set has no id for them."""
+        moving = {"translation", "cutout"} & set(self.recipe.data.differentiable)
+        if moving and self.labels.ignore is None:
+            raise TrainingError(
+                f"data.differentiable has {min(moving)!r}, which needs a label for what is not seen; the "
+                f"label set {self.labels.name!r} has none"
+            )
+
     def judged(self, batch: Batch, fake: Tensor, draws: Draws, unseen: int) -> tuple[Batch, Tensor]:
         """A batch and the pictures (B, 3, S, S) generated for it, as the discriminator is to see them: both
         through the same differentiable augmentation, their maps moved along. Once a step.

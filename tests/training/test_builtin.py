@@ -191,7 +191,7 @@ def test_a_folder_of_ones_own(tmp_path: Path, source: Path) -> None:
 def test_the_command_trains_and_continues(
     tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "run"
+    folder = tmp_path / "run [/b]"  # no markup
     for pictures in (4, 8):
         recipe = tiny_recipe(run__pictures=pictures, run__save_every=2)
         path = train(source, folder, recipe, precision="bf16-mixed", accelerator="cpu")
@@ -201,6 +201,17 @@ def test_the_command_trains_and_continues(
     assert "6/8" in said
     assert "images/s" in said
     assert {path.name for path in (folder / "sheets").iterdir()} == {"0000004.png", "0000008.png"}
+
+
+def test_a_machine_without_the_accelerator_is_said(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(**_: object) -> None:
+        raise RuntimeError("`CUDAAccelerator` can not run on your system")
+
+    monkeypatch.setattr("training.cli.Fabric", refuses)
+    with pytest.raises(TrainingError, match=r"--accelerator cuda with --devices 2: .* can not run"):
+        train(source, tmp_path / "run", tiny_recipe(), accelerator="cuda", devices=2)
 
 
 def test_a_models_id_comes_from_the_folder() -> None:

@@ -57,6 +57,17 @@ def test_a_good_set(source: Path) -> None:
     assert "usable" in said
 
 
+def test_brackets_in_a_name_are_no_markup(broken: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "set [/b] [red]"
+    for kind in ("images", "labels"):
+        (odd / kind).mkdir(parents=True)
+        for path in (broken / kind).iterdir():
+            path.rename(odd / kind / path.name)
+    code, said = run(str(odd))
+    assert code == 1
+    assert "set [/b] [red]: layout folder" in said
+
+
 def test_everything_that_is_wrong_is_named(broken: Path) -> None:
     report, _ = check(broken, labels=load_label_set("landscape17"))
     assert not report.usable

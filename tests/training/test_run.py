@@ -357,6 +357,24 @@ def test_the_journal_forgets_what_was_lost(tmp_path: Path, number: Recipe, pairs
     assert [event.step for event in events.Images("sheet")] == [8]
 
 
+def test_a_run_that_begins_again_has_one_curve(tmp_path: Path, number: Recipe, pairs: list[Pair]) -> None:
+    """Killed before its first state: what it had written is not its own any more."""
+    for steps in (7, 5):
+        run = new_run(tmp_path, number, pairs)
+        journal = Journal(run, pairs[:3])
+        for _, figures in zip(range(steps), run.steps(), strict=False):
+            journal.note(figures)
+        journal.close()
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["seen"] for line in lines] == [4, 8]
+
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: PLC0415
+
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("losses/pull")] == [4, 8]
+
+
 def test_without_tensorboard_the_rest_is_kept(
     tmp_path: Path, number: Recipe, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:

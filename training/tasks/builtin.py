@@ -93,12 +93,7 @@ class BuiltinTask(Task):
             raise TrainingError(
                 f"{self.folder}: {JUDGE} is the judge's file, call the run's folder otherwise"
             )
-        moving = {"translation", "cutout"} & set(self.recipe.data.differentiable)
-        if moving and self.labels.ignore is None:
-            raise TrainingError(
-                f"data.differentiable has {min(moving)!r}, which needs a label for what is not seen; the "
-                f"label set {self.labels.name!r} has none"
-            )
+        self.unseen_has_a_label()
         network, rates, classes = self.recipe.network, self.recipe.optimiser, self.labels.channels
         self.generator = self.placed(
             StyledSpadeGenerator(

@@ -18,7 +18,7 @@ from training import losses
 from training.data import Batch
 from training.distributed import Draws
 from training.recipe import Section
-from training.task import Context, TrainingError
+from training.task import Context
 from training.tasks.published import PublishedTask
 
 
@@ -51,12 +51,7 @@ class OasisTask(PublishedTask):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        moving = {"translation", "cutout"} & set(self.recipe.data.differentiable)
-        if moving and self.labels.ignore is None:
-            raise TrainingError(
-                f"data.differentiable has {min(moving)!r}, which needs a label for what is not seen; the "
-                f"label set {self.labels.name!r} has none"
-            )
+        self.unseen_has_a_label()
 
     def _painter(self, *, live: bool) -> tuple[PublishedGenerator, SpadeEncoder | None]:
         network = self.recipe.network

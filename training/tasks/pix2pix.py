@@ -141,7 +141,7 @@ class Pix2pixTask(Task):
         self, path: Path, model_id: str, name: str, licence: str, provenance: Mapping[str, Any]
     ) -> None:
         network, generator = self.recipe.network, self.generator
-        side = max(native_side(self.pairs, generator.stride), generator.stride)
+        side = native_side(self.pairs, generator.stride)
 
         def paint(batch: Batch, draws: Draws) -> None:
             del draws  # a served model drops nothing out: its statistics are those without

@@ -157,7 +157,7 @@ class SegmentTask(Task):
     def _finished(self) -> Generator[int]:
         """Inside, the network is as it is exported: averaged weights, fresh statistics. Yields the side that
         they were measured on."""
-        side = max(native_side(self.pairs, self.segmenter.stride), self.segmenter.stride)
+        side = native_side(self.pairs, self.segmenter.stride)
         with averaged(self, ["segmenter"]):
             refresh_statistics(self, self.segmenter, lambda batch, draws: self.segmenter(batch.real), side)
             yield side
