@@ -230,7 +230,9 @@ def test_fid_of_styles_from_seeds_has_a_row_of_its_own(pairs: list[Pair]) -> Non
     photos = {pair.labels.tobytes(): pair.image for pair in pairs}
     plain = Answering(lambda labels, seed: photos[labels.tobytes()], has_encoder=False)
     styled = Styled(lambda labels, seed: photos[labels.tobytes()])
-    found = figures(gathered_of(pairs, [], mean_colours, styled=styled, plain=plain))
+    gathered = gathered_of(pairs, [], mean_colours, styled=styled, plain=plain)
+    assert any("hold one without it against" in part.note for part in sections(gathered, LABELS, BOOTSTRAP))
+    found = figures(gathered)
     assert found["fid"].values["styled"].value == pytest.approx(0, abs=0.5)
     assert found["fid_seeded"].values["styled"].value > 100
     assert found["fid_seeded"].values["plain"] is None

@@ -121,7 +121,13 @@ def _lifelike(gathered: Gathered, bootstrap: Bootstrap) -> Section:
             values=_per_column(gathered, lambda subject: distance(subject.main)),
         )
     ]
+    unequal = ""
     if any(subject.drawn for subject in gathered.subjects):
+        if not all(subject.drawn for subject in gathered.subjects):
+            unequal = (
+                " A model with a style encoder knows each photo's style: hold one without it against the "
+                '"styles from seeds" of it.'
+            )
         measures.append(
             Measure(
                 key="judge_mmd2_seeded",
@@ -135,7 +141,8 @@ def _lifelike(gathered: Gathered, bootstrap: Bootstrap) -> Section:
         )
     return Section(
         title="Does it look like the real pictures?",
-        note=f"From {n} pictures; where an interval holds 0, so many do not tell the two sets apart.",
+        note=f"From {n} pictures; where an interval holds 0, so many do not tell the two sets apart."
+        + unequal,
         measures=measures + _inception(gathered),
     )
 
