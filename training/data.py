@@ -264,7 +264,8 @@ def _view(
     unlabelled: int | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     pair, wanted = _chosen(pairs, rng, settings, unlabelled)
-    image, ids, whole = pair.image, pair.labels, pair.whole
+    image, ids = pair.image, pair.labels
+    whole = reduced(image) if isinstance(pair, StoredPair) else pair.whole  # which would read it again
     if rng.random() < settings.flip:
         image, ids, whole = image[:, ::-1], ids[:, ::-1], whole.flip(-1)
     holding = None if wanted is None else _place_of(ids, wanted, rng)

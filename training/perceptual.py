@@ -105,14 +105,20 @@ def perceptual_network(file: str, *, download: bool, say: Callable[[str], None])
         say: takes one line for whoever watches.
 
     Raises:
-        PerceptualError: a named file that is not there, or one that cannot be used.
+        PerceptualError: a named file that is not there, or one that cannot be used or fetched.
     """
     path = Path(file).expanduser() if file else cached_weights()
     if file and not path.is_file():
         raise PerceptualError(f"{path}: there is no such file. Correct loss.vgg_file, or leave it empty.")
     if not path.is_file() and download:
         say("VGG-19: fetching torchvision's weights, about 550 MB")
-        _PUBLISHED.get_state_dict(progress=False, check_hash=True)
+        try:
+            _PUBLISHED.get_state_dict(progress=False, check_hash=True)
+        except (OSError, RuntimeError) as error:  # no network; not the file that it should be
+            raise PerceptualError(
+                f"VGG-19's weights could not be fetched ({error}). Fetch torchvision's file another way and "
+                "name it with loss.vgg_file, or set loss.vgg_download=false to train without."
+            ) from error
     if path.is_file():
         return Perceptual.read(path)
     say(

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from models.labels import LabelSet, load_label_set
 from training import data
-from training.data import DataError, StoredPair, fitted, read_pairs
+from training.data import DataError, StoredPair, fitted, random_batch, read_pairs
 from training.datacheck import label_set_named
-from training.layouts import LAYOUTS, colours_of, listing_of, with_unlabelled
+from training.layouts import LAYOUTS, Listing, colours_of, listing_of, with_unlabelled
 
 PHOTO = np.arange(8 * 12 * 3, dtype=np.uint8).reshape(8, 12, 3)
 
@@ -242,6 +243,21 @@ def test_a_large_set_is_read_when_looked_at(tmp_path: Path, monkeypatch: pytest.
     save(tmp_path / "images" / "a.png", PHOTO[:4])
     with pytest.raises(DataError, match="photo 12×4, map 12×8"):
         _ = fit[0].labels
+
+
+def test_a_picture_of_a_large_set_is_decoded_once_a_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder(tmp_path, values(1, 8))
+    kept = random_batch(read_pairs(tmp_path), 2, 8, np.random.default_rng(0))
+    monkeypatch.setattr(data, "SMALL", 0)
+    decoded: list[str] = []
+    photo = Listing.photo
+    monkeypatch.setattr(Listing, "photo", lambda self, item: decoded.append(item.name) or photo(self, item))
+    batch = random_batch(read_pairs(tmp_path), 2, 8, np.random.default_rng(0))
+    assert decoded == ["a", "a"]
+    for name in ("real", "whole", "labels", "given"):
+        assert torch.equal(getattr(batch, name), getattr(kept, name))
 
 
 def test_training_has_an_id_for_what_a_published_set_leaves_unlabelled(tmp_path: Path) -> None:

@@ -98,6 +98,22 @@ def test_only_the_recipes_word_fetches(tmp_path: Path, file: Path, monkeypatch: 
     assert len(fetched) == 1
 
 
+@pytest.mark.parametrize("error", [RuntimeError("invalid hash value"), OSError("no route to host")])
+def test_what_cannot_be_fetched_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    class Published:
+        url = perceptual._PUBLISHED.url
+
+        def get_state_dict(self, **_: object) -> None:
+            raise error
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(perceptual, "_PUBLISHED", Published())
+    with pytest.raises(PerceptualError, match=rf"could not be fetched \({error}\).*vgg_file"):
+        perceptual_network("", download=True, say=lambda _: None)
+
+
 def test_files_that_will_not_do_are_named(tmp_path: Path) -> None:
     missing = tmp_path / "missing.pth"
     with pytest.raises(PerceptualError, match=r"missing\.pth: there is no such file.*vgg_file"):

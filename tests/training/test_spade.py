@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from engine import Library
+from models.checkpoint import save
 from models.encoder import SpadeEncoder
 from models.published import SpadeGenerator
 from models.spade import one_hot
@@ -288,6 +289,18 @@ def test_a_run_can_start_from_a_model(context: Make, tmp_path: Path) -> None:
         torch.testing.assert_close(
             model.encoder(batch.real)[0], second.encoder(batch.real)[0], atol=1e-5, rtol=1e-4
         )
+
+
+def test_a_start_without_an_encoder_is_said(context: Make, tmp_path: Path) -> None:
+    first = started(context(tiny(**VAE)))
+    model = exported(first, tmp_path)
+    options = {name: value for name, value in model.spec.options.items() if name != "encoder_width"}
+    path = tmp_path / "alone.safetensors"
+    save(path, replace(model.spec, options=options), model.generator, None, torch.float32)
+    said: list[str] = []
+    second = started(replace(context(tiny(**VAE)), say=said.append))
+    second.start_from(path)
+    assert f"{path} has no style encoder: that one starts from nothing" in said
 
 
 @pytest.mark.parametrize("vae", [{}, VAE])

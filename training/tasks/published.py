@@ -126,6 +126,8 @@ class PublishedTask(Task):
             _unfold(self.generator, model.generator.state_dict())
             if self.encoder is not None and model.encoder is not None:
                 _unfold(self.encoder, model.encoder.state_dict())
+            elif self.encoder is not None:
+                self.say(f"{path} has no style encoder: that one starts from nothing")
         except (CheckpointError, KeyError, RuntimeError, ValueError) as error:
             if isinstance(error, TrainingError):
                 raise
