@@ -218,6 +218,14 @@ def test_nearest_is_the_nearest() -> None:
     numbers, distances = nearest(np.array([[3.0, 0.0], [9.0, 0.0]]), known)
     assert numbers.tolist() == [0, 2]
     np.testing.assert_allclose(distances, [3, 1])
+    rng = np.random.default_rng(0)
+    for kind, size in ((np.float64, 3), (np.float32, 3072)):
+        queries, known = (rng.uniform(0, 5, (n, size)).astype(kind) for n in (300, 40))
+        distances = np.linalg.norm(queries[:, None] - known, axis=2)
+        numbers, found = nearest(queries, known)
+        assert np.array_equal(numbers, distances.argmin(1))
+        np.testing.assert_allclose(found, distances.min(1), rtol=1e-5)
+        assert not nearest(known[:7], known)[1].any(), "a copy is no distance away, to the bit"
     white, black = np.full((40, 40, 3), 255, np.uint8), np.zeros((40, 40, 3), np.uint8)
     assert np.linalg.norm(thumbnail(white) - thumbnail(black)) == pytest.approx(255)
 
