@@ -191,5 +191,7 @@ def _finish(run: Run, journal: Journal, path: Path, held_out: Sequence[Pair], da
     metrics = journal.metrics(path, run.task.validate(held_out))
     figures = {name: metrics[name] for name in ("losses", "validation")}
     provenance = {"data": data, **run.provenance(), "metrics": figures}
-    run.task.export(path, model_id(run.folder), run.folder.resolve().name, "not stated", provenance)
+    settings = run.recipe.run
+    name = settings.name or run.folder.resolve().name
+    run.task.export(path, model_id(run.folder), name, settings.licence, provenance)
     journal.close()

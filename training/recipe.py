@@ -43,6 +43,8 @@ class RunSettings(Section):
     seed: int = Field(1, ge=0)
     pictures: int = Field(ge=1)
     init_from: str | None = None  # a model file that the networks start from
+    name: str | None = Field(None, max_length=200)  # of the finished model; the folder's by default
+    licence: str = Field("not stated", max_length=200)  # of the finished model, as it stands in its file
     decay_from: float = Field(0.8, ge=0, le=1)  # share of the run after which rates fall linearly …
     decay_to: float = Field(0.05, ge=0, le=1)  # … to this factor
     ema_half_life: int = Field(1_000, ge=1)

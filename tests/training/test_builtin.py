@@ -178,9 +178,10 @@ def test_a_folder_of_ones_own(tmp_path: Path, source: Path) -> None:
         labels[:9] = 255
         Image.fromarray(pair.image[:height, :width]).save(data / "images" / f"hut {i}.png")
         Image.fromarray(labels).save(data / "labels" / f"hut {i}.png")
-    recipe = tiny_recipe(run__pictures=4)
+    recipe = tiny_recipe(run__pictures=4, run__name="My hut", run__licence="CC0-1.0")
     path = train(data, tmp_path / "run", recipe, precision="32-true", accelerator="cpu")
-    assert load(path).spec.native_size == 152
+    spec = load(path).spec
+    assert (spec.native_size, spec.id, spec.name, spec.licence) == (152, "run", "My hut", "CC0-1.0")
     large = tiny_recipe(data__crops=[{"from": 0.0, "side": 200, "batch": 2}])
     with pytest.raises(DataError, match=r"hut 2 is 156×196, smaller than .*200×200"):
         train(data, tmp_path / "other", large, accelerator="cpu")
@@ -195,7 +196,9 @@ def test_the_command_trains_and_continues(
     for pictures in (4, 8):
         recipe = tiny_recipe(run__pictures=pictures, run__save_every=2)
         path = train(source, folder, recipe, precision="bf16-mixed", accelerator="cpu")
-        assert load(path).spec.provenance["pictures_seen"] == pictures
+        spec = load(path).spec
+        assert spec.provenance["pictures_seen"] == pictures
+        assert (spec.name, spec.licence) == ("run [/b]", "not stated")
     said = capsys.readouterr().out
     assert "continued after 4 pictures" in said
     assert "6/8" in said

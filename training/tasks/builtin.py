@@ -177,7 +177,7 @@ class BuiltinTask(Task):
             model_id="segmenter",
             name=f"segmenter of {self.folder.resolve().name}",
             native_size=self.recipe.optimiser.segmenter_side,
-            licence="not stated",
+            licence=self.recipe.run.licence,
             provenance={"recipe": self.recipe.to_json()},
         )
         save_segmenter(path, spec, self.segmenter, convolutions=torch.float32)  # to go on to the bit
