@@ -16,7 +16,8 @@
  * @typedef {{label: string, cloud: [number, number, number, number]}} Cloud a heap with a flat foot: the foot's
  *   middle x and y, its width and its height
  * @typedef {Fill | Ridge | Area | Path | Trees | Row | Dabs | Cloud} Shape
- * @typedef {{id: string, title: string, seed: number, light?: number, shapes: Shape[], labels?: Labels}} Scene
+ * @typedef {{id: string, title: string, seed: number, light?: number, style?: string,
+ *   shapes: Shape[], labels?: Labels}} Scene `light`: a seed; `style`: the id of a style, for models that offer it
  * @typedef {Record<string, string[]>} Labels the labels that scenes name, each with its concepts
  * @typedef {import("./labelset.js").LabelSet} LabelSet
  * @typedef {import("./labelmap.js").LabelMap} LabelMap

@@ -278,8 +278,8 @@ export class Studio {
   startScene(scene) {
     const { label_set: labelSet, native_width: width, native_height: height } = this.model;
     const map = drawScene(scene, width, height, labelSet);
-    const seed = scene.light ?? FIRST_SEED;
-    this.#start({ id: newId(), title: scene.title, map, labelSet, seed }, `${scene.title} is on the easel.`);
+    const { title, style = null, light: seed = FIRST_SEED } = scene;
+    this.#start({ id: newId(), title, map, labelSet, seed, style }, `${title} is on the easel.`);
   }
 
   startBlank() {
