@@ -280,7 +280,11 @@ def save(
     convolutions: torch.dtype = torch.float16,
 ) -> None:
     """Write a model: convolution weights in the type given, everything else as it is; the file appears whole
-    or not at all."""
+    or not at all.
+
+    Raises:
+        OSError: it could not be written; a full disk, say.
+    """
     _write(path, spec, _together(generator, encoder), convolutions)
 
 
@@ -333,6 +337,8 @@ def _write(path: Path, spec: ModelSpec, networks: nn.ModuleDict, convolutions: t
         save_file(tensors, partial, metadata={SPEC_KEY: spec.to_json()})
         partial.chmod(0o644)  # safetensors writes 0600; a model is for every user of the machine
         partial.replace(path)
+    except SafetensorError as error:
+        raise OSError(f"{path} could not be written: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
 

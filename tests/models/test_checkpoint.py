@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from models.checkpoint import SPEC_KEY, CheckpointError, load, parameter_count, read_spec, save
@@ -54,6 +55,18 @@ def test_a_file_appears_whole_and_readable_by_all(tmp_path: Path) -> None:
     path = write_tiny_model(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
     assert path.stat().st_mode & 0o444 == 0o444
+
+
+def test_a_file_that_cannot_be_written_is_said_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("models.checkpoint.save_file", full)
+    with pytest.raises(OSError, match=r"mine\.safetensors could not be written: .*No space left on device"):
+        save(tmp_path / "mine.safetensors", tiny_spec(), *tiny_networks())
+    assert not list(tmp_path.iterdir())
 
 
 def rewritten(path: Path, spec: str | None = None, **changes: Any) -> Path:
