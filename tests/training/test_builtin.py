@@ -198,7 +198,7 @@ def test_the_command_trains_and_continues(
         path = train(source, folder, recipe, precision="bf16-mixed", accelerator="cpu")
         spec = load(path).spec
         assert spec.provenance["pictures_seen"] == pictures
-        assert (spec.name, spec.licence) == ("run [/b]", "not stated")
+        assert (spec.name, spec.licence) == (folder.name, "not stated")
     said = capsys.readouterr().out
     assert "continued after 4 pictures" in said
     assert "6/8" in said
