@@ -149,6 +149,8 @@ class Run:
     def start(self, report: Report) -> bool:
         """Make ready for `steps`: the task's preparations, then the saved state or, in a new run, the model
         to start from. True if the run goes on from a state."""
+        if self.recipe.data.balance:
+            _ = self.pairs.holders  # looks at every map: once, before several threads would all do it
         self.task.prepare(report)
         resumed = self.state_path.exists()
         if resumed:

@@ -301,6 +301,14 @@ def test_a_task_that_starts_from_no_model_says_so(tmp_path: Path, number: Recipe
         new_run(tmp_path, number.with_overrides({"run.init_from": "x.safetensors"}), pairs)
 
 
+def test_maps_are_looked_through_once_before_threads_share_them(
+    tmp_path: Path, number: Recipe, pairs: list[Pair]
+) -> None:
+    for share in (0.0, 0.5):
+        run = new_run(tmp_path / str(share), number.with_overrides({"data.balance": share}), pairs)
+        assert ("holders" in vars(run.pairs)) is (share > 0)
+
+
 def test_averages_follow_and_come_and_go(tmp_path: Path, number: Recipe, pairs: list[Pair]) -> None:
     source = nn.Linear(1, 1)
     average = Average(source, half_life=100)
