@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -157,10 +158,11 @@ class ModelSpec:
         document = {name: getattr(self, name) for name in _PLAIN} | {
             "format": FORMAT,
             "labels": self.labels.to_json(),
+            "provenance": _finite(self.provenance),
         }
         if self.styles:
             document["styles"] = [asdict(style) for style in self.styles]
-        return json.dumps(document, ensure_ascii=False, sort_keys=True)
+        return json.dumps(document, ensure_ascii=False, sort_keys=True, allow_nan=False)
 
     @staticmethod
     def from_json(text: str) -> ModelSpec:
@@ -208,6 +210,15 @@ _PLAIN: Mapping[str, type] = {
     "provenance": dict,
     "options": dict,
 }
+
+
+def _finite(value: object) -> object:
+    """Plain data, with the numbers that JSON does not have (a bound of inf, the mean of nothing) as words."""
+    if isinstance(value, Mapping):
+        return {name: _finite(entry) for name, entry in cast("Mapping[str, object]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in cast("list[object]", value)]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _no_constant(name: str) -> object:

@@ -57,6 +57,23 @@ def test_a_file_appears_whole_and_readable_by_all(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o444 == 0o444
 
 
+def test_numbers_that_json_does_not_have_stand_as_words(tmp_path: Path) -> None:
+    """A recipe may bound something by inf, the mean of nothing is nan: the file is readable all the same."""
+    provenance = {
+        "recipe": {"run": {"collapse_above": float("inf")}},
+        "iou": [0.5, float("nan")],
+        "code": (1, None),
+    }
+    spec = replace(tiny_spec(), provenance=provenance)
+    save(tmp_path / "mine.safetensors", spec, *tiny_networks())
+    found = load(tmp_path / "mine.safetensors").spec.provenance
+    assert found == {
+        "recipe": {"run": {"collapse_above": "inf"}},
+        "iou": [0.5, "nan"],
+        "code": [1, None],
+    }
+
+
 def test_a_file_that_cannot_be_written_is_said_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
