@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -27,6 +26,7 @@ from models.labels import LabelSet, load_label_set
 from training import distributed
 from training.data import DataError, Pair, fitted, read_pairs
 from training.datacheck import label_set_named
+from training.export import model_id
 from training.journal import Journal, due
 from training.layouts import listing_of
 from training.recipe import Recipe, load_recipe
@@ -121,11 +121,6 @@ def _label_set(data: Path, layout: str, labels: str | None) -> LabelSet:
     if labels:
         return label_set_named(labels)
     return listing_of(data, layout).labels or load_label_set("landscape17")
-
-
-def model_id(folder: Path) -> str:
-    """A model id from a folder's name: lower case, everything that an id may not hold turned into '-'."""
-    return re.sub(r"[^a-z0-9._-]+", "-", folder.resolve().name.lower()).strip("-._")[:64] or "model"
 
 
 class _Speed(ProgressColumn):

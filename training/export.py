@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +20,11 @@ from training.task import Task
 PRIOR_PICTURES = 1_000
 NATIVE = 256  # pixels; larger pictures are trained on in crops
 STATISTICS_BATCH = 4
+
+
+def model_id(folder: Path) -> str:
+    """A model id from a folder's name: lower case, everything that an id may not hold turned into '-'."""
+    return re.sub(r"[^a-z0-9._-]+", "-", folder.resolve().name.lower()).strip("-._")[:64] or "model"
 
 
 def native_side(pairs: Sequence[Pair], stride: int) -> int:

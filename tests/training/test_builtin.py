@@ -18,10 +18,10 @@ from engine import Library
 from models.checkpoint import load, load_segmenter
 from models.labels import load_label_set
 from tests.training.conftest import cpu, tiny_recipe
-from training.cli import _label_set, model_id, train
+from training.cli import _label_set, train
 from training.data import DataError, Pair, read_pairs
 from training.distributed import Draws, Stream
-from training.export import codes_of
+from training.export import codes_of, model_id
 from training.recipe import Recipe
 from training.run import Run
 from training.task import Context, TrainingError
@@ -120,8 +120,9 @@ def test_the_judge_is_kept_and_taken_up(tmp_path: Path, recipe: Recipe, pairs: l
 def test_a_folder_cannot_be_called_as_the_judges_file(
     tmp_path: Path, recipe: Recipe, pairs: list[Pair]
 ) -> None:
-    with pytest.raises(TrainingError, match="call the run's folder otherwise"):
-        Run(tmp_path / "segmenter", recipe, pairs, LABELS, cpu())
+    for name in ("segmenter", "Segmenter!"):
+        with pytest.raises(TrainingError, match="call the run's folder otherwise"):
+            Run(tmp_path / name, recipe, pairs, LABELS, cpu())
 
 
 @pytest.mark.parametrize("ignore", [None, 0])

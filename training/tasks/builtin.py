@@ -30,7 +30,7 @@ from training import losses
 from training.averaging import averaged
 from training.data import Batch, Pair
 from training.distributed import Draws, Stream, gathered, own_share
-from training.export import codes_of, fit_prior, native_side, refresh_statistics
+from training.export import codes_of, fit_prior, model_id, native_side, refresh_statistics
 from training.patterned import fastest
 from training.recipe import Section, Width
 from training.sheet import Networks, contact_sheet
@@ -89,7 +89,7 @@ class BuiltinTask(Task):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        if self.folder.resolve().name.lower() == Path(JUDGE).stem:
+        if model_id(self.folder) == Path(JUDGE).stem:
             raise TrainingError(
                 f"{self.folder}: {JUDGE} is the judge's file, call the run's folder otherwise"
             )
