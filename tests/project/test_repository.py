@@ -113,19 +113,24 @@ def test_constraints_cover_what_the_project_asks_for(project: dict[str, object])
     pinned = {normalised(line.partition("==")[0]) for line in lines if not line.startswith("#")}
     extras = project["optional-dependencies"]
     assert isinstance(extras, dict)
-    asked = [*project["dependencies"], *extras["test"], *extras["check"]]
-    names = {
-        normalised(match.group()) for requirement in asked if (match := re.match(r"[\w.-]+", requirement))
-    }
+    names = _names(project["dependencies"], *extras.values()) - {"scenebrush"}  # extras name extras
     assert names <= pinned, f"without an exact version: {sorted(names - pinned)}"
+
+
+def _names(*requirements: list[str]) -> set[str]:
+    lines = [line for group in requirements for line in group]
+    return {normalised(match.group()) for line in lines if (match := re.match(r"[\w.-]+", line))}
 
 
 def test_every_imported_library_is_declared(project: dict[str, object]) -> None:
     """The tests' environment holds more than a user's would, so a forgotten dependency shows only here."""
     dependencies = project["dependencies"]
     assert isinstance(dependencies, list)
-    declared = {normalised(match.group()) for line in dependencies if (match := re.match(r"[\w.-]+", line))}
-    declared.add("triton")  # torch brings it where it has CUDA; elsewhere the engine does without
+    extras = project["optional-dependencies"]
+    assert isinstance(extras, dict)
+    # torch brings triton where it has CUDA; elsewhere the engine does without.
+    everywhere = _names(dependencies) | {"triton"}
+    training = everywhere | _names(extras["train"], extras["evaluate"])
     owners = importlib.metadata.packages_distributions()
     ours = set(SHIPPED_ROOMS)
     for path in [path for room in SHIPPED_ROOMS for path in (ROOT / room).rglob("*.py")]:
