@@ -1,6 +1,7 @@
 """Contact sheets: what a model makes of the first pictures of a split, beside the truth.
 
 python -m training.sheet MODEL DATA OUT.jpg [--split test] [--count 24]
+python -m training.sheet MODEL painted OUT.jpg
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from torch import Tensor
 from models.checkpoint import LoadedModel, load
 from models.encoder import Encoder
 from models.generator import Generator, StyledSpadeGenerator
-from models.labels import LabelSet
+from models.labels import LabelSet, load_label_set
 from models.noise import style_from_seed
 from models.published import OasisGenerator, SpadeGenerator
 from models.spade import StyleField
 from training.data import Pair, centred, fitted, read_pairs, to_float
+from training.scenes import SCENES, hand_painted
+
+PAINTED = "landscape17"  # label set of the maps in scenes.py
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,33 @@ def contact_sheet(
         uint8 (rows · H, across · columns · W, 3); unused cells are black.
     """
     pairs = common_size(pairs, model.generator.stride)
-    cells = [_cell(model, pair, label_set, seeds) for pair in pairs]
+    return _grid([_cell(model, pair, label_set, seeds) for pair in pairs], across)
+
+
+@torch.no_grad()
+def painted_sheet(model: Model, label_set: LabelSet, side: int = 256, across: int = 8) -> np.ndarray:
+    """The crude maps of scenes.py, every one beside the picture of it in the style of the seed of its number.
+
+    Returns:
+        uint8 (rows · side, across · 2 · side, 3).
+
+    Raises:
+        ValueError: another label set than that of the maps.
+    """
+    if label_set.hash != load_label_set(PAINTED).hash:
+        raise ValueError(
+            f"the painted maps are in {PAINTED!r}: no model of {label_set.name!r} can paint them"
+        )
+    maps = [hand_painted(number, side) for number in range(len(SCENES))]
+    pictures = [paint(model, ids, None, number) for number, ids in enumerate(maps)]
+    cells = [
+        np.concatenate([colored(ids, label_set), picture], 1)
+        for ids, picture in zip(maps, pictures, strict=True)
+    ]
+    return _grid(cells, across)
+
+
+def _grid(cells: Sequence[np.ndarray], across: int) -> np.ndarray:
     height, width, _ = cells[0].shape
     rows = math.ceil(len(cells) / across)
     sheet = np.zeros((rows * height, across * width, 3), np.uint8)
@@ -160,7 +190,9 @@ def _cell(model: Model, pair: Pair, label_set: LabelSet, seeds: Sequence[int]) -
 def main() -> None:
     parser = argparse.ArgumentParser(description="label map, photo, the photo's own style, seeds' styles")
     parser.add_argument("model", type=Path, help="a .safetensors file")
-    parser.add_argument("data", type=Path, help="folder of images/ and labels/, or of .tar shards")
+    parser.add_argument(
+        "data", type=Path, help="folder of images/ and labels/, or of .tar shards; or the word painted"
+    )
     parser.add_argument("out", type=Path)
     parser.add_argument("--split", choices=["train", "validation", "test"], default="test")
     parser.add_argument("--count", type=int, default=24, help="the first so many pictures, never chosen")
@@ -170,8 +202,11 @@ def main() -> None:
     arguments = parser.parse_args()
     model = load(arguments.model)
     labels = model.spec.labels
-    pairs = fitted(read_pairs(arguments.data, arguments.split, arguments.count, labels=labels), labels, 1)
-    sheet = contact_sheet(model, pairs, labels, arguments.seeds, arguments.across)
+    if arguments.data == Path("painted"):
+        sheet = painted_sheet(model, labels, across=arguments.across)
+    else:
+        pairs = fitted(read_pairs(arguments.data, arguments.split, arguments.count, labels=labels), labels, 1)
+        sheet = contact_sheet(model, pairs, labels, arguments.seeds, arguments.across)
     picture = Image.fromarray(sheet)
     picture.thumbnail((arguments.width, picture.height))
     picture.save(arguments.out, quality=88)

@@ -21,6 +21,7 @@ from models.published import OasisGenerator, SpadeGenerator
 from tests.tiny import STYLE_DIM, tiny_networks, write_tiny_model
 from training import sheet
 from training.data import read_pairs
+from training.scenes import hand_painted
 
 LABELS = load_label_set("landscape17")
 
@@ -100,6 +101,17 @@ def test_a_sheet_shows_what_the_model_has(source: Path, kind: str, columns: int)
     assert np.array_equal(drawn[:256, :256], sheet.colored(pairs[0].labels, LABELS))
     assert np.array_equal(drawn[:256, 256:512], pairs[0].image)
     assert not drawn[256:, columns * 256 :].any(), "a cell without a picture is black"
+
+
+def test_painted_maps_have_a_sheet_of_their_own() -> None:
+    model = networks("styled")
+    drawn = sheet.painted_sheet(model, LABELS, side=32, across=8)
+    assert drawn.shape == (4 * 32, 8 * 2 * 32, 3)
+    third = drawn[:32, 4 * 32 : 6 * 32]
+    assert np.array_equal(third[:, :32], sheet.colored(hand_painted(2, 32), LABELS))
+    assert np.array_equal(third[:, 32:], sheet.paint(model, hand_painted(2, 32), None, 2))
+    with pytest.raises(ValueError, match="coco182"):
+        sheet.painted_sheet(model, load_label_set("coco182"))
 
 
 def test_the_command_draws(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
