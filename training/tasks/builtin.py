@@ -289,7 +289,8 @@ class BuiltinTask(Task):
             "discriminator_real": losses.real_loss(real_scores, labels, classes, self.labels.ignore),
             "discriminator_fake": losses.fake_loss(fake_scores),
         }
-        if (seen // self.recipe.crop_at(seen)[1]) % weights.label_mix_every == 0:
+        step = seen // self.recipe.crop_at(seen)[1]
+        if weights.label_mix and step % weights.label_mix_every == 0:
             mask = losses.label_mix(batch.labels, classes, draws)
             with self.fabric.autocast():
                 mixed_scores = self.discriminator(mask * batch.real + (1 - mask) * fake)
