@@ -26,6 +26,9 @@ def lights(studio: Studio) -> Studio:
     """The studio on the model that has named styles."""
     expect(studio.page.locator("#presets")).to_be_hidden()  # the model before has none
     studio.page.get_by_label("Model").select_option("lights")
+    studio.settle()
+    assert pressed(studio.page) == ["Noon"], "the starter scene names its light"
+    preset(studio.page, "Noon").click()
     return studio.settle()
 
 

@@ -52,7 +52,7 @@ def test_kernels_are_kept_apart_by_processor(tmp_path: Path, monkeypatch: pytest
     file = tmp_path / "cpuinfo"
     monkeypatch.setattr(device, "_CPU_INFO", file)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(build, "_compile", lambda _, file: file.touch())
+    monkeypatch.setattr(build, "_compile", lambda _, file, __: file.touch())
     monkeypatch.setattr(build, "find_compiler", lambda: "true")
     kinds = [X86, X86.replace("sse2", "sse3"), ARM, ARM.replace("0xd05", "0xd41"), ARM.replace("bf16", "sve")]
     names = set[Path]()
