@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -77,8 +76,3 @@ class SpadeEncoder(nn.Module):
 
 
 Encoder = StyleEncoder | SpadeEncoder
-
-
-def sample_code(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """The reparameterisation trick (Kingma & Welling 2014): a differentiable draw, (B, D)."""
-    return mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)

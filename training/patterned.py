@@ -38,7 +38,7 @@ def fastest(generator: StyledSpadeGenerator) -> tuple[Forward, str]:
         Called as the generator is; and why it is not by patterns, or "".
     """
     device = next(generator.parameters()).device
-    if device.type != "cpu":  # one convolution is cheaper there than many small steps
+    if device.type != "cpu":  # styled_norm.cpp is for CPUs
         return generator, f"plain forward on {device.type}"
     library, reason = load(SOURCE)
     if library is None:

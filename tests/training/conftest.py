@@ -52,8 +52,8 @@ def source(root: Path) -> Path:
 
 
 @pytest.fixture
-def context(tmp_path: Path, source: Path) -> Callable[[Recipe], Context]:
-    """Makes what a task is given, of a recipe: `context(tiny_recipe("oasis"))`."""
+def make_context(tmp_path: Path, source: Path) -> Callable[[Recipe], Context]:
+    """Makes what a task is given, of a recipe: `make_context(tiny_recipe("oasis"))`."""
 
     def make(recipe: Recipe) -> Context:
         labels = load_label_set("landscape17")

@@ -71,7 +71,7 @@ def test_steps_train_every_network_but_the_judge(tmp_path: Path, recipe: Recipe,
 
 def test_learning_lowers_the_colour_error(tmp_path: Path, pairs: list[Pair]) -> None:
     recipe = tiny_recipe(
-        run__pictures=160,
+        run__pictures=320,
         data__crops=[{"from": 0.0, "side": 32, "batch": 4}],
         loss__two_styles=0.0,
         optimiser__generator_rate=4e-3,
@@ -83,9 +83,9 @@ def test_learning_lowers_the_colour_error(tmp_path: Path, pairs: list[Pair]) -> 
     assert np.mean(errors[-10:]) < 0.8 * np.mean(errors[:5])
 
 
-def test_the_warm_up_fades(context: Callable[[Recipe], Context]) -> None:
+def test_the_warm_up_fades(make_context: Callable[[Recipe], Context]) -> None:
     weights: dict[str, Any] = {"loss__low_frequency": [14.0, 6.0], "loss__low_frequency_until": 0.5}
-    task = BuiltinTask(context(tiny_recipe(run__pictures=100, **weights)))
+    task = BuiltinTask(make_context(tiny_recipe(run__pictures=100, **weights)))
     assert [task.low_frequency_at(seen) for seen in (0, 25, 50, 100)] == [14, 10, 6, 6]
 
 
@@ -127,10 +127,10 @@ def test_a_folder_cannot_be_called_as_the_judges_file(
 
 @pytest.mark.parametrize("ignore", [None, 0])
 def test_class_zero_counts_unless_it_is_the_ignored_one(
-    context: Callable[[Recipe], Context], ignore: int | None
+    make_context: Callable[[Recipe], Context], ignore: int | None
 ) -> None:
     """Published sets have a real class at id 0: nothing may be dropped into it."""
-    made = context(tiny_recipe(data__drop=1.0))
+    made = make_context(tiny_recipe(data__drop=1.0))
     task = BuiltinTask(replace(made, labels=replace(made.labels, ignore=ignore)))
     batch = task.batch(4, 64, 0, Stream.DATA)
     assert bool((batch.given == 0).any()) is (ignore == 0)
@@ -255,10 +255,10 @@ def test_the_label_set_is_said_or_the_datas_own(tmp_path: Path) -> None:
     ],
 )
 def test_crops_that_do_not_fit_are_refused(
-    context: Callable[[Recipe], Context], overrides: dict[str, Any], words: str
+    make_context: Callable[[Recipe], Context], overrides: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(TrainingError, match=words):
-        BuiltinTask(context(tiny_recipe(**overrides)))
+        BuiltinTask(make_context(tiny_recipe(**overrides)))
 
 
 def test_one_picture_is_enough_to_export(tmp_path: Path, recipe: Recipe, pairs: list[Pair]) -> None:
@@ -272,11 +272,11 @@ def test_one_picture_is_enough_to_export(tmp_path: Path, recipe: Recipe, pairs: 
 
 
 def test_differentiable_augmentation_reaches_the_discriminator_alone(
-    context: Callable[[Recipe], Context],
+    make_context: Callable[[Recipe], Context],
 ) -> None:
     """Real and generated pictures and their maps go through the same changes, once a step."""
     policy = ["colour", "translation", "cutout"]
-    made = context(tiny_recipe(data__differentiable=policy))
+    made = make_context(tiny_recipe(data__differentiable=policy))
     task = BuiltinTask(made)
     task.prepare(nothing)
     seen: dict[str, list[torch.Tensor]] = {"discriminator": [], "segmenter": []}

@@ -69,8 +69,8 @@ def test_the_loss_on_generated_pictures_by_hand() -> None:
     torch.testing.assert_close(losses.fake_loss(scores), expected)
 
 
-def test_label_mix_compares_the_mixture_with_its_parts(context: Make) -> None:
-    task = started(context(tiny()))
+def test_label_mix_compares_the_mixture_with_its_parts(make_context: Make) -> None:
+    task = started(make_context(tiny()))
     task.discriminator.eval()  # three readings of one and the same discriminator
     batch, draws = batch_of(task), draws_for(task)
     fake = torch.rand_like(batch.real)
@@ -84,8 +84,8 @@ def test_label_mix_compares_the_mixture_with_its_parts(context: Make) -> None:
     torch.testing.assert_close(found, 10 * F.mse_loss(mixed, parts), rtol=1e-4, atol=0)
 
 
-def test_the_generators_gradient_comes_through_the_discriminator(context: Make) -> None:
-    task = started(context(tiny()))
+def test_the_generators_gradient_comes_through_the_discriminator(make_context: Make) -> None:
+    task = started(make_context(tiny()))
     batch, draws = batch_of(task), draws_for(task)
     before = {name: value.clone() for name, value in task.generator.named_parameters()}
     task.step(batch, 0, draws)
@@ -106,8 +106,8 @@ def test_the_generators_gradient_comes_through_the_discriminator(context: Make) 
     assert not any(gradients(task.discriminator))
 
 
-def test_the_discriminator_learns_nothing_into_the_generator(context: Make) -> None:
-    task = started(context(tiny()))
+def test_the_discriminator_learns_nothing_into_the_generator(make_context: Make) -> None:
+    task = started(make_context(tiny()))
     batch, draws = batch_of(task), draws_for(task)
     fake = task._paint(task.generator, batch, draws)
     terms = task._discriminator_terms(batch, fake.detach(), draws)
@@ -116,9 +116,9 @@ def test_the_discriminator_learns_nothing_into_the_generator(context: Make) -> N
     assert not any(gradients(task.generator))
 
 
-def test_a_dozen_steps_teach_the_discriminator_and_then_a_dozen_the_generator(context: Make) -> None:
+def test_a_dozen_steps_teach_the_discriminator_and_then_a_dozen_the_generator(make_context: Make) -> None:
     """Each against the other that stands still."""
-    task = started(context(tiny(**JUDGE)))
+    task = started(make_context(tiny(**JUDGE)))
     sums = [step["discriminator_real"] + step["discriminator_fake"] for step in steps(task, 12, same=True)]
     assert np.mean(sums[-3:]) < 0.9 * np.mean(sums[:3])
     task.optimisers["discriminator"].param_groups[0]["rate"] = 0.0
@@ -127,9 +127,9 @@ def test_a_dozen_steps_teach_the_discriminator_and_then_a_dozen_the_generator(co
     assert np.mean(figures[-3:]) < 0.96 * np.mean(figures[:3])
 
 
-def test_small_sets_are_augmented_before_the_discriminator(context: Make) -> None:
+def test_small_sets_are_augmented_before_the_discriminator(make_context: Make) -> None:
     """It never sees a picture whole, and the generator learns through what it sees."""
-    task = started(context(tiny(data__differentiable=["cutout"], **JUDGE)))
+    task = started(make_context(tiny(data__differentiable=["cutout"], **JUDGE)))
     seen: list[Tensor] = []
     task.discriminator.register_forward_hook(lambda network, given, scores: seen.append(given[0].detach()))
     before = task.generator.conv_img.weight.detach().clone()
@@ -141,22 +141,22 @@ def test_small_sets_are_augmented_before_the_discriminator(context: Make) -> Non
     assert not torch.equal(task.generator.conv_img.weight, before)
 
 
-def test_what_is_not_seen_needs_a_label(context: Make) -> None:
-    given = context(tiny(data__differentiable=["cutout"]))
+def test_what_is_not_seen_needs_a_label(make_context: Make) -> None:
+    given = make_context(tiny(data__differentiable=["cutout"]))
     nameless = replace(given, labels=replace(given.labels, ignore=None))
     with pytest.raises(TrainingError, match="'cutout', which needs a label for what is not seen"):
         OasisTask(nameless)
     OasisTask(replace(nameless, recipe=tiny(data__differentiable=["colour"])))
 
 
-def test_z_is_one_vector_a_picture_or_one_a_class(context: Make) -> None:
+def test_z_is_one_vector_a_picture_or_one_a_class(make_context: Make) -> None:
     labels = torch.tensor([[[0, 1], [1, 2]], [[1, 1], [2, 2]]])
-    task = started(context(tiny()))
+    task = started(make_context(tiny()))
     plain = task._noise(labels, draws_for(task))
     assert plain.shape == (2, 4)
     assert plain[0].std() > 0
     assert not torch.equal(plain[0], plain[1])
-    task = started(context(tiny(loss__local_noise=1.0)))
+    task = started(make_context(tiny(loss__local_noise=1.0)))
     local = task._noise(labels, draws_for(task))
     assert local.shape == (2, 4, 2, 2)
     assert torch.equal(local[0, :, 0, 1], local[0, :, 1, 0]), "one z for a class"
@@ -172,8 +172,8 @@ def same_picture(first: OasisGenerator, second: OasisGenerator, labels: Tensor) 
     assert float((one - other).detach().abs().max()) < 1e-5
 
 
-def test_the_export_is_the_average_that_was_trained(context: Make, tmp_path: Path) -> None:
-    task = started(context(tiny(**FAST)))
+def test_the_export_is_the_average_that_was_trained(make_context: Make, tmp_path: Path) -> None:
+    task = started(make_context(tiny(**FAST)))
     steps(task, 4)
     model = exported(task, tmp_path)
     assert isinstance(model.generator, OasisGenerator)
@@ -193,9 +193,9 @@ def test_the_export_is_the_average_that_was_trained(context: Make, tmp_path: Pat
             assert not torch.allclose(averaged, convolution(task.generator, name)), f"{layer}: no average"
 
 
-def test_an_average_is_of_the_weights_before_the_norm(context: Make) -> None:
+def test_an_average_is_of_the_weights_before_the_norm(make_context: Make) -> None:
     """Half of W and half of −3W is −W, whatever their norms are: averaging W/σ and −W/σ would give 0."""
-    task = started(context(tiny(run__ema_half_life=1)))
+    task = started(make_context(tiny(run__ema_half_life=1)))
     weight = convolution(task.generator, "body.0.conv_0")
     average = task.averages["generator"]
     average.restart(task.generator)
@@ -207,8 +207,8 @@ def test_an_average_is_of_the_weights_before_the_norm(context: Make) -> None:
     torch.testing.assert_close(found, -first)
 
 
-def test_the_export_is_painted_by_the_engine(context: Make, tmp_path: Path) -> None:
-    task = started(context(tiny(**FAST)))
+def test_the_export_is_painted_by_the_engine(make_context: Make, tmp_path: Path) -> None:
+    task = started(make_context(tiny(**FAST)))
     steps(task, 2)
     model = exported(task, tmp_path)
     painter = Library([tmp_path], device="cpu", precision="fp32").painter("mine", 64, 64)
@@ -223,23 +223,23 @@ def test_the_export_is_painted_by_the_engine(context: Make, tmp_path: Path) -> N
     assert np.abs(painter.render().astype(float) - expected_bytes).max() <= 1
 
 
-def test_a_run_can_start_from_a_model(context: Make, tmp_path: Path) -> None:
-    first = started(context(tiny(**FAST)))
+def test_a_run_can_start_from_a_model(make_context: Make, tmp_path: Path) -> None:
+    first = started(make_context(tiny(**FAST)))
     steps(first, 2)
     model = exported(first, tmp_path)
-    second = started(context(tiny()))
+    second = started(make_context(tiny()))
     second.start_from(tmp_path / "mine.safetensors")
     labels = batch_of(second).given
     second.generator.eval()
     with torch.no_grad():
         same_picture(model.generator, second.generator, labels)
-    other = started(context(tiny(network__width=4)))
+    other = started(make_context(tiny(network__width=4)))
     with pytest.raises(TrainingError, match=r"mine\.safetensors' does not fit"):
         other.start_from(tmp_path / "mine.safetensors")
 
 
-def test_a_model_without_spectral_norm_is_no_start(context: Make, tmp_path: Path) -> None:
-    task = started(context(tiny()))
+def test_a_model_without_spectral_norm_is_no_start(make_context: Make, tmp_path: Path) -> None:
+    task = started(make_context(tiny()))
     with torch.no_grad():
         model = exported(task, tmp_path)
     model.generator.body[1].conv_0.weight.data.mul_(2)
@@ -250,14 +250,14 @@ def test_a_model_without_spectral_norm_is_no_start(context: Make, tmp_path: Path
         task.start_from(tmp_path / "mine.safetensors")
 
 
-def test_crops_that_six_halvings_do_not_fit(context: Make) -> None:
+def test_crops_that_six_halvings_do_not_fit(make_context: Make) -> None:
     recipe = tiny(data__crops=[{"from": 0.0, "side": 96, "batch": 2}])
     with pytest.raises(TrainingError, match=r"sides of 96 pixels.*multiples of 64"):
-        started(context(recipe))
+        started(make_context(recipe))
 
 
-def test_the_sheet_shows_map_photo_and_two_seeds(context: Make) -> None:
-    task = started(context(tiny()))
+def test_the_sheet_shows_map_photo_and_two_seeds(make_context: Make) -> None:
+    task = started(make_context(tiny()))
     sheet = task.sheet(task.pairs[:2])
     assert sheet.dtype == np.uint8
     assert sheet.shape == (256, 2 * 4 * 256, 3)

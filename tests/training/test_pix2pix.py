@@ -35,9 +35,9 @@ def test_the_cross_entropy_is_that_of_a_sigmoid() -> None:
     assert torch.isfinite(real_or_not(torch.tensor([-1e4, 1e4]), real=True))
 
 
-def test_a_steps_figures_are_the_papers(context: MakeContext) -> None:
+def test_a_steps_figures_are_the_papers(make_context: MakeContext) -> None:
     """Eq. 4 with λ = 100, the discriminator's halved (sec. 3.3), on the networks as they were before."""
-    task = Pix2pixTask(context(tiny_recipe("pix2pix")))
+    task = Pix2pixTask(make_context(tiny_recipe("pix2pix")))
     batch = task.batch(2, 32, 0, Stream.DATA)
     same = draws(0, batch)
     masks = [same.uniform(2, *shape) < 0.5 for shape in task.generator.dropout_shapes(32, 32)]
@@ -56,17 +56,17 @@ def test_a_steps_figures_are_the_papers(context: MakeContext) -> None:
     )
 
 
-def test_a_dozen_steps_come_closer_to_the_photos(context: MakeContext) -> None:
+def test_a_dozen_steps_come_closer_to_the_photos(make_context: MakeContext) -> None:
     recipe = tiny_recipe("pix2pix", network__width=8, optimiser__generator_rate=2e-3)
-    task = Pix2pixTask(context(recipe))
+    task = Pix2pixTask(make_context(recipe))
     batch = task.batch(2, 32, 0, Stream.DATA)
     history = [float(task.step(batch, 0, draws(2 * i, batch))["l1"]) for i in range(12)]
     assert history[-1] < 0.75 * history[0]
 
 
-def test_the_discriminator_learns_to_tell(context: MakeContext) -> None:
+def test_the_discriminator_learns_to_tell(make_context: MakeContext) -> None:
     recipe = tiny_recipe("pix2pix", optimiser__discriminator_rate=2e-3, optimiser__generator_rate=1e-6)
-    task = Pix2pixTask(context(recipe))
+    task = Pix2pixTask(make_context(recipe))
     batch = task.batch(2, 32, 0, Stream.DATA)
     history = [task.step(batch, 0, draws(2 * i, batch)) for i in range(12)]
     names = ("discriminator_real", "discriminator_fake")
@@ -74,8 +74,10 @@ def test_the_discriminator_learns_to_tell(context: MakeContext) -> None:
     assert last < 0.9 * first
 
 
-def test_an_export_paints_what_the_averaged_generator_paints(context: MakeContext, tmp_path: Path) -> None:
-    task = Pix2pixTask(context(tiny_recipe("pix2pix")))
+def test_an_export_paints_what_the_averaged_generator_paints(
+    make_context: MakeContext, tmp_path: Path
+) -> None:
+    task = Pix2pixTask(make_context(tiny_recipe("pix2pix")))
     task.step(batch := task.batch(2, 32, 0, Stream.DATA), 0, draws(0, batch))
     task.averages["generator"].update(task.generator, 2, 2)
     path = tmp_path / "baseline.safetensors"
@@ -97,8 +99,8 @@ def test_an_export_paints_what_the_averaged_generator_paints(context: MakeContex
     assert np.abs(found.astype(int) - expected).max() <= 2, "convolutions are stored in half precision"
 
 
-def test_a_sheet_shows_map_photo_and_picture(context: MakeContext) -> None:
-    task = Pix2pixTask(context(tiny_recipe("pix2pix")))
+def test_a_sheet_shows_map_photo_and_picture(make_context: MakeContext) -> None:
+    task = Pix2pixTask(make_context(tiny_recipe("pix2pix")))
     sheet = task.sheet(task.pairs[:3])
     assert sheet is not None
     assert sheet.shape == (2 * 256, 2 * 3 * 256, 3)
@@ -113,10 +115,10 @@ def test_a_sheet_shows_map_photo_and_picture(context: MakeContext) -> None:
     ],
 )
 def test_crops_that_do_not_fit_are_refused(
-    context: MakeContext, overrides: dict[str, list[object]], words: str
+    make_context: MakeContext, overrides: dict[str, list[object]], words: str
 ) -> None:
     with pytest.raises(TrainingError, match=words):
-        Pix2pixTask(context(tiny_recipe("pix2pix", **overrides)))
+        Pix2pixTask(make_context(tiny_recipe("pix2pix", **overrides)))
 
 
 def test_the_recipe_and_its_bounds() -> None:
@@ -127,9 +129,9 @@ def test_the_recipe_and_its_bounds() -> None:
         load_recipe("pix2pix", ["loss.lambda=10"])
 
 
-def test_differentiable_augmentation_reaches_the_discriminator(context: MakeContext) -> None:
+def test_differentiable_augmentation_reaches_the_discriminator(make_context: MakeContext) -> None:
     """Both pictures and the map go through it; the picture that L1 compares does not."""
-    task = Pix2pixTask(context(tiny_recipe("pix2pix", data__differentiable=["cutout"])))
+    task = Pix2pixTask(make_context(tiny_recipe("pix2pix", data__differentiable=["cutout"])))
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
     task.discriminator.register_forward_pre_hook(lambda module, given: seen.append(given))
     batch = task.batch(2, 32, 0, Stream.DATA)

@@ -29,8 +29,8 @@ def step(task: SegmentTask, batch: Batch, seen: int = 0) -> float:
 
 
 @pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
-def test_the_cross_entropy_is_balanced_and_ignores(context: MakeContext, balance: float) -> None:
-    task = SegmentTask(context(tiny_recipe("segment", loss__balance=balance)))
+def test_the_cross_entropy_is_balanced_and_ignores(make_context: MakeContext, balance: float) -> None:
+    task = SegmentTask(make_context(tiny_recipe("segment", loss__balance=balance)))
     batch = task.batch(2, 32, 0, Stream.DATA)
     batch.labels[0, :10] = IGNORED
     with torch.no_grad():
@@ -47,8 +47,8 @@ def test_the_cross_entropy_is_balanced_and_ignores(context: MakeContext, balance
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_dozen_steps_read_better(context: MakeContext, name: str) -> None:
-    task = SegmentTask(context(tiny_recipe(name, optimiser__rate=1e-2)))
+def test_a_dozen_steps_read_better(make_context: MakeContext, name: str) -> None:
+    task = SegmentTask(make_context(tiny_recipe(name, optimiser__rate=1e-2)))
     assert isinstance(task.segmenter, FCN if name == "segment-fcn" else UNet)
     batch = task.batch(2, 64, 0, Stream.DATA)
     history = [step(task, batch, 2 * i) for i in range(12)]
@@ -56,8 +56,8 @@ def test_a_dozen_steps_read_better(context: MakeContext, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_an_export_reads_as_its_figures_say(context: MakeContext, tmp_path: Path, name: str) -> None:
-    task = SegmentTask(context(tiny_recipe(name, optimiser__rate=1e-2)))
+def test_an_export_reads_as_its_figures_say(make_context: MakeContext, tmp_path: Path, name: str) -> None:
+    task = SegmentTask(make_context(tiny_recipe(name, optimiser__rate=1e-2)))
     batch = task.batch(2, 64, 0, Stream.DATA)
     for i in range(6):
         step(task, batch, 2 * i)
@@ -83,8 +83,8 @@ def test_an_export_reads_as_its_figures_say(context: MakeContext, tmp_path: Path
     assert set(figures["iou"]) <= {label.name for label in task.labels.labels}
 
 
-def test_pictures_too_small_to_read_are_left_out(context: MakeContext) -> None:
-    task = SegmentTask(context(tiny_recipe("segment-fcn")))
+def test_pictures_too_small_to_read_are_left_out(make_context: MakeContext) -> None:
+    task = SegmentTask(make_context(tiny_recipe("segment-fcn")))
     assert task.validate([]) == {}
     small = centred(task.pairs[0], 16, 200)
     assert task.validate([small]) == {}
@@ -92,8 +92,8 @@ def test_pictures_too_small_to_read_are_left_out(context: MakeContext) -> None:
     assert task.validate([small, task.pairs[0]])["pictures"] == 1
 
 
-def test_a_sheet_shows_photo_map_and_reading(context: MakeContext) -> None:
-    task = SegmentTask(context(tiny_recipe("segment")))
+def test_a_sheet_shows_photo_map_and_reading(make_context: MakeContext) -> None:
+    task = SegmentTask(make_context(tiny_recipe("segment")))
     sheet = task.sheet(task.pairs[:3])
     assert sheet is not None
     assert sheet.shape == (2 * 256, 2 * 3 * 256, 3)
@@ -103,10 +103,10 @@ def test_a_sheet_shows_photo_map_and_reading(context: MakeContext) -> None:
     assert not sheet[256:, 768:].any()
 
 
-def test_crops_below_the_stride_are_refused(context: MakeContext) -> None:
+def test_crops_below_the_stride_are_refused(make_context: MakeContext) -> None:
     crops = [{"from": 0.0, "side": 16, "batch": 2}]
     with pytest.raises(TrainingError, match=r"16 pixels.*needs 32"):
-        SegmentTask(context(tiny_recipe("segment-fcn", data__crops=crops)))
+        SegmentTask(make_context(tiny_recipe("segment-fcn", data__crops=crops)))
 
 
 @pytest.mark.parametrize(

@@ -90,8 +90,8 @@ def test_feature_matching_by_hand() -> None:
     assert real[0][0].grad is None
 
 
-def test_the_weights_of_the_terms(context: Make) -> None:
-    task = started(context(tiny(**VAE)))
+def test_the_weights_of_the_terms(make_context: Make) -> None:
+    task = started(make_context(tiny(**VAE)))
     task.discriminator.eval()
     batch = batch_of(task)
     fake = torch.rand_like(batch.real)
@@ -114,9 +114,9 @@ def test_the_weights_of_the_terms(context: Make) -> None:
     torch.testing.assert_close(terms["discriminator_real"], real, rtol=1e-4, atol=1e-5)
 
 
-def test_the_divergence_by_hand(context: Make) -> None:
+def test_the_divergence_by_hand(make_context: Make) -> None:
     """0.05 times KL(N(m, s²) ‖ N(0, 1)), summed over the code's dimensions, meant over pictures."""
-    task = started(context(tiny(**VAE)))
+    task = started(make_context(tiny(**VAE)))
     batch = batch_of(task)
     _, terms = task._encoded(batch, draws_for(task))
     mean, log_variance = task.encoder(batch.real)
@@ -129,8 +129,10 @@ def test_the_divergence_by_hand(context: Make) -> None:
 
 
 @pytest.mark.parametrize("vae", [{}, VAE])
-def test_the_generators_gradient_comes_through_the_discriminator(context: Make, vae: dict[str, int]) -> None:
-    task = started(context(tiny(**vae)))
+def test_the_generators_gradient_comes_through_the_discriminator(
+    make_context: Make, vae: dict[str, int]
+) -> None:
+    task = started(make_context(tiny(**vae)))
     batch = batch_of(task)
     task.discriminator.requires_grad_(False)
     fake, _ = task._encoded(batch, draws_for(task))
@@ -148,8 +150,8 @@ def test_the_generators_gradient_comes_through_the_discriminator(context: Make, 
     assert not any(gradients(task.generator))
 
 
-def test_the_discriminator_reads_the_map(context: Make) -> None:
-    task = started(context(tiny()))
+def test_the_discriminator_reads_the_map(make_context: Make) -> None:
+    task = started(make_context(tiny()))
     task.discriminator.eval()
     batch = batch_of(task)
     other = replace(batch, given=batch.given.flip(2))
@@ -158,9 +160,9 @@ def test_the_discriminator_reads_the_map(context: Make) -> None:
     assert not torch.allclose(one, two, atol=1e-3)
 
 
-def test_small_sets_are_augmented_before_the_discriminator(context: Make) -> None:
+def test_small_sets_are_augmented_before_the_discriminator(make_context: Make) -> None:
     """It never sees a picture whole, nor the map that belongs to what is cut out; VGG does."""
-    task = started(context(tiny(data__differentiable=["cutout"])))
+    task = started(make_context(tiny(data__differentiable=["cutout"])))
     seen: list[Tensor] = []
     task.discriminator.register_forward_hook(lambda network, given, found: seen.append(given[0].detach()))
     task.perceptual = Perceptual()
@@ -176,41 +178,43 @@ def test_small_sets_are_augmented_before_the_discriminator(context: Make) -> Non
     assert torch.equal(compared[0], batch_of(task).real)
 
 
-def test_a_dozen_steps_teach_the_discriminator(context: Make) -> None:
-    task = started(context(tiny(optimiser__generator_rate=1e-9, optimiser__discriminator_rate=1e-2)))
+def test_a_dozen_steps_teach_the_discriminator(make_context: Make) -> None:
+    task = started(make_context(tiny(optimiser__generator_rate=1e-9, optimiser__discriminator_rate=1e-2)))
     figures = steps(task, 12)
     sums = [step["discriminator_real"] + step["discriminator_fake"] for step in figures]
     assert np.mean(sums[-3:]) < 0.9 * np.mean(sums[:3])
 
 
 @pytest.mark.parametrize("vae", [{}, VAE])
-def test_a_dozen_steps_teach_the_generator(context: Make, vae: dict[str, int]) -> None:
+def test_a_dozen_steps_teach_the_generator(make_context: Make, vae: dict[str, int]) -> None:
     """Against a discriminator that stands still."""
-    task = started(context(tiny(optimiser__generator_rate=2e-2, optimiser__discriminator_rate=1e-9, **vae)))
+    task = started(
+        make_context(tiny(optimiser__generator_rate=2e-2, optimiser__discriminator_rate=1e-9, **vae))
+    )
     sums = [sum(step.values()) for step in steps(task, 12, same=True)]
     assert np.mean(sums[-3:]) < 0.9 * np.mean(sums[:3])
 
 
-def test_without_vgg_it_is_said_once_and_training_runs(context: Make) -> None:
+def test_without_vgg_it_is_said_once_and_training_runs(make_context: Make) -> None:
     said: list[str] = []
-    task = SpadeTask(replace(context(tiny()), say=said.append))
+    task = SpadeTask(replace(make_context(tiny()), say=said.append))
     task.prepare(quiet)
     figures = steps(task, 2)
     assert "vgg" not in figures[0]
     assert all(np.isfinite(value) for step in figures for value in step.values())
     assert len(said) == 1
     assert "without the perceptual loss" in said[0]
-    silent = SpadeTask(replace(context(tiny(loss__vgg=0.0)), say=said.append))
+    silent = SpadeTask(replace(make_context(tiny(loss__vgg=0.0)), say=said.append))
     silent.prepare(quiet)
     assert len(said) == 1, "who does not want the loss is not told that it is missing"
 
 
-def test_vgg_weights_on_this_machine_are_used(context: Make, tmp_path: Path) -> None:
+def test_vgg_weights_on_this_machine_are_used(make_context: Make, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network, path = Perceptual(), tmp_path / "vgg19.pth"
     torch.save({f"features.{name}": value for name, value in network.layers.state_dict().items()}, path)
     said: list[str] = []
-    task = SpadeTask(replace(context(tiny(loss__vgg_file=str(path))), say=said.append))
+    task = SpadeTask(replace(make_context(tiny(loss__vgg_file=str(path))), say=said.append))
     task.prepare(quiet)
     assert not said
     batch, fake = batch_of(task), torch.rand(2, 3, 64, 64)
@@ -221,9 +225,9 @@ def test_vgg_weights_on_this_machine_are_used(context: Make, tmp_path: Path) -> 
     assert "perceptual" not in task.state()["networks"], "frozen weights are in no saved state"
 
 
-def test_a_named_file_that_is_not_there_stops_the_run(context: Make) -> None:
+def test_a_named_file_that_is_not_there_stops_the_run(make_context: Make) -> None:
     with pytest.raises(TrainingError, match=r"nowhere\.pth: there is no such file"):
-        started(context(tiny(loss__vgg_file="nowhere.pth")))
+        started(make_context(tiny(loss__vgg_file="nowhere.pth")))
 
 
 def same_picture(first: SpadeGenerator, second: SpadeGenerator, labels: Tensor) -> None:
@@ -235,9 +239,9 @@ def same_picture(first: SpadeGenerator, second: SpadeGenerator, labels: Tensor) 
 
 @pytest.mark.parametrize("vae", [{}, VAE, {"network__upsampling": "more"}])
 def test_the_export_is_the_average_that_was_trained(
-    context: Make, tmp_path: Path, vae: dict[str, object]
+    make_context: Make, tmp_path: Path, vae: dict[str, object]
 ) -> None:
-    task = started(context(tiny(**FAST, **vae)))
+    task = started(make_context(tiny(**FAST, **vae)))
     steps(task, 3)
     model = exported(task, tmp_path)
     assert isinstance(model.generator, SpadeGenerator)
@@ -258,8 +262,10 @@ def test_the_export_is_the_average_that_was_trained(
 
 
 @pytest.mark.parametrize("vae", [{}, VAE])
-def test_the_export_is_painted_by_the_engine(context: Make, tmp_path: Path, vae: dict[str, object]) -> None:
-    task = started(context(tiny(**FAST, **vae)))
+def test_the_export_is_painted_by_the_engine(
+    make_context: Make, tmp_path: Path, vae: dict[str, object]
+) -> None:
+    task = started(make_context(tiny(**FAST, **vae)))
     steps(task, 2)
     model = exported(task, tmp_path)
     painter = Library([tmp_path], device="cpu", precision="fp32").painter("mine", 64, 64)
@@ -275,11 +281,11 @@ def test_the_export_is_painted_by_the_engine(context: Make, tmp_path: Path, vae:
     assert np.abs(painter.render().astype(float) - expected_bytes).max() <= 1
 
 
-def test_a_run_can_start_from_a_model(context: Make, tmp_path: Path) -> None:
-    first = started(context(tiny(**FAST, **VAE)))
+def test_a_run_can_start_from_a_model(make_context: Make, tmp_path: Path) -> None:
+    first = started(make_context(tiny(**FAST, **VAE)))
     steps(first, 2)
     model = exported(first, tmp_path)
-    second = started(context(tiny(**VAE)))
+    second = started(make_context(tiny(**VAE)))
     second.start_from(tmp_path / "mine.safetensors")
     batch = batch_of(second)
     second.generator.eval()
@@ -291,32 +297,32 @@ def test_a_run_can_start_from_a_model(context: Make, tmp_path: Path) -> None:
         )
 
 
-def test_a_start_without_an_encoder_is_said(context: Make, tmp_path: Path) -> None:
-    first = started(context(tiny(**VAE)))
+def test_a_start_without_an_encoder_is_said(make_context: Make, tmp_path: Path) -> None:
+    first = started(make_context(tiny(**VAE)))
     model = exported(first, tmp_path)
     options = {name: value for name, value in model.spec.options.items() if name != "encoder_width"}
     path = tmp_path / "alone.safetensors"
     save(path, replace(model.spec, options=options), model.generator, None, torch.float32)
     said: list[str] = []
-    second = started(replace(context(tiny(**VAE)), say=said.append))
+    second = started(replace(make_context(tiny(**VAE)), say=said.append))
     second.start_from(path)
     assert f"{path} has no style encoder: that one starts from nothing" in said
 
 
 @pytest.mark.parametrize("vae", [{}, VAE])
-def test_the_sheet_shows_what_there_is(context: Make, vae: dict[str, object]) -> None:
-    sheet = started(context(tiny(**vae)))
+def test_the_sheet_shows_what_there_is(make_context: Make, vae: dict[str, object]) -> None:
+    sheet = started(make_context(tiny(**vae)))
     pictures = sheet.sheet(sheet.pairs[:2])
     assert pictures.shape == ((64, 2 * 5 * 64, 3) if vae else (256, 2 * 3 * 256, 3))
 
 
-def test_crops_that_the_networks_do_not_fit(context: Make) -> None:
+def test_crops_that_the_networks_do_not_fit(make_context: Make) -> None:
     with pytest.raises(TrainingError, match=r"sides of 48 pixels.*multiples of 32"):
-        started(context(tiny(data__crops=[{"from": 0.0, "side": 48, "batch": 2}])))
+        started(make_context(tiny(data__crops=[{"from": 0.0, "side": 48, "batch": 2}])))
     both = [{"from": 0.0, "side": 32, "batch": 2}, {"from": 0.5, "side": 64, "batch": 2}]
-    assert started(context(tiny(data__crops=both)))
+    assert started(make_context(tiny(data__crops=both)))
     with pytest.raises(TrainingError, match=r"\[32, 64\] pixels.*network\.style_dim=0"):
-        started(context(tiny(data__crops=both, **VAE)))
+        started(make_context(tiny(data__crops=both, **VAE)))
     with pytest.raises(RecipeError, match="width 3 is odd"):
         tiny(network__width=3, network__upsampling="most")
 
