@@ -22,6 +22,7 @@ from models.labels import LabelSet
 from server.errors import Problem
 from server.maps import Ids, Instances, Map, Pixels, check_ids, ids_of_colours
 from server.protocol import PictureFormat
+from server.provenance import PictureMetadata, with_jpeg_xmp, with_png_text, xmp_packet
 
 MEDIA_TYPES: Final[dict[PictureFormat, str]] = {
     "jpeg": "image/jpeg",
@@ -319,15 +320,25 @@ def _upright(ids: npt.NDArray[Ids], orientation: int) -> npt.NDArray[Ids]:
     return ids
 
 
-def encode_picture(picture: Pixels, format: PictureFormat, quality: int, *, fast: bool = False) -> bytes:
-    """A picture file from uint8 RGB (H, W, 3). `fast` spends bytes to save time, for live frames."""
+def encode_picture(
+    picture: Pixels,
+    format: PictureFormat,
+    quality: int,
+    *,
+    fast: bool = False,
+    metadata: PictureMetadata | None = None,
+) -> bytes:
+    """A picture file from uint8 RGB (H, W, 3). `fast` spends bytes to save time, for live frames; `metadata`
+    is what the file says of itself."""
     if format == "jpeg":
-        return simplejpeg.encode_jpeg(np.ascontiguousarray(picture), quality=quality, colorspace="RGB")
+        jpeg = simplejpeg.encode_jpeg(np.ascontiguousarray(picture), quality=quality, colorspace="RGB")
+        return with_jpeg_xmp(jpeg, metadata) if metadata is not None else jpeg
     image, out = Image.fromarray(picture), io.BytesIO()
     if format == "png":
         image.save(out, "PNG", compress_level=1 if fast else 6)
-    else:
-        image.save(out, "WEBP", quality=quality, method=0 if fast else 4)
+        return with_png_text(out.getvalue(), metadata) if metadata is not None else out.getvalue()
+    packet = xmp_packet(metadata) if metadata is not None else b""
+    image.save(out, "WEBP", quality=quality, method=0 if fast else 4, xmp=packet)
     return out.getvalue()
 
 
