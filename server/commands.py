@@ -28,6 +28,7 @@ from server.codecs import decode_map, encode_picture, format_of_name
 from server.errors import Problem
 from server.limits import Limits
 from server.protocol import PictureFormat
+from server.provenance import generated
 from server.rendering import Renderer
 from server.requests import render_request
 from server.resources import MissingPageError
@@ -73,7 +74,8 @@ def render(settings: Settings, mask: Path, output: Path, given: dict[str, object
     with _busy("Painting"):
         rendered = Renderer(library).render(request)
     quality = fields.quality if fields.quality is not None else settings.jpeg_quality
-    output.write_bytes(encode_picture(rendered.picture, picture_format, quality))
+    metadata = generated(spec, request.seed, rendered.style, request.style)
+    output.write_bytes(encode_picture(rendered.picture, picture_format, quality, metadata=metadata))
     typer.echo(
         f"{output}: {request.width}×{request.height}, seed {request.seed}, model {request.model}, "
         f"{rendered.seconds:.2f} s",

@@ -12,11 +12,13 @@ import json
 import re
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 from xml.sax.saxutils import escape
 
 from models.labels import LabelSet
+from models.spec import ModelSpec
 from server.version import scenebrush_version
 
 Origin = Literal["generated", "edited"]
@@ -63,6 +65,33 @@ class PictureMetadata:
     labels: LabelSet | None = None
     map: bytes | None = None
     style_map: bytes | None = None
+
+
+def generated(
+    spec: ModelSpec,
+    seed: int,
+    style: Sequence[float],
+    asked: Sequence[float] | None,
+    *,
+    styles: Sequence[Sequence[float]] = (),
+    map: bytes | None = None,
+    style_map: bytes | None = None,
+) -> PictureMetadata:
+    """For a picture that this model painted whole. `asked` is the code that was asked for, by its name or by
+    itself (both give equal bytes); None if the style was drawn from the seed."""
+    code = None if asked is None else tuple(asked)
+    return PictureMetadata(
+        "generated",
+        spec.id,
+        spec.licence,
+        seed=seed,
+        style=tuple(style),
+        style_id=next((named.id for named in spec.styles if named.code == code), None),
+        styles=tuple(tuple(code) for code in styles),
+        labels=spec.labels,
+        map=map,
+        style_map=style_map,
+    )
 
 
 def xmp_packet(metadata: PictureMetadata) -> bytes:

@@ -16,6 +16,7 @@ from server.bodies import GenerateBody, read_generate
 from server.codecs import MEDIA_TYPES, decode_instances, decode_map, encode_picture
 from server.errors import CLIENT_CLOSED_REQUEST, Problem
 from server.negotiation import Answer, choose_answer
+from server.provenance import generated
 from server.rendering import Rendered, RenderRequest
 from server.requests import render_request
 from server.schemas import INSTANCES, Generated, GenerateJson, GenerateRequest, problem_responses
@@ -82,7 +83,10 @@ async def _paint(services: Services, place: Place, body: GenerateBody, answer: A
     rendered, waited = await services.worker.render(place, request)
     encoding = time.perf_counter()
     quality = fields.quality if fields.quality is not None else services.settings.jpeg_quality
-    picture = await services.in_codec_pool(encode_picture, rendered.picture, answer.format, quality)
+    metadata = generated(spec, request.seed, rendered.style, request.style)
+    picture = await services.in_codec_pool(
+        encode_picture, rendered.picture, answer.format, quality, metadata=metadata
+    )
     steps = {
         "decode": decoded - started,
         "queue": waited,

@@ -5,25 +5,32 @@ import io
 import json
 import struct
 import zlib
+from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from models.labels import load_label_set
+from server import cli, commands
 from server.codecs import encode_map, encode_picture
 from server.provenance import (
     NAMESPACE,
     PNG_TEXT,
     PictureMetadata,
+    generated,
     picture_json,
     with_jpeg_xmp,
     with_png_text,
     xmp_packet,
 )
 from server.version import scenebrush_version
+from tests.server.conftest import EXAMPLES, Client, palette_png, run
+from tests.server.fake_engine import NAMED_STYLES, FakeLibrary, fake_spec
 
 LABELS = load_label_set("landscape17")
 PAINTED = PictureMetadata(
@@ -187,3 +194,41 @@ def test_what_is_no_picture_is_refused(data: bytes) -> None:
         with_png_text(data, PAINTED)
     with pytest.raises(ValueError, match="no JPEG"):
         with_jpeg_xmp(data, PAINTED)
+
+
+def test_generate_says_it_in_every_format(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        async with client() as http:
+            for format_ in ("png", "jpeg", "webp"):
+                form = {"seed": "5", "style": "golden-hour", "format": format_}
+                files = {"mask": ("mask.png", palette_png(scene), "image/png")}
+                answer = await http.post("/generate", files=files, data=form)
+                info = opened(answer.content).info
+                packet = said(info["XML:com.adobe.xmp" if format_ == "png" else "xmp"])
+                assert packet[f"{IPTC}DigitalSourceType"].endswith("/trainedAlgorithmicMedia")
+                assert packet[f"{OURS}model"] == "fake"
+                assert packet[f"{OURS}seed"] == "5"
+                assert packet[f"{OURS}style"] == "golden-hour"
+                if format_ == "png":
+                    text = json.loads(info[PNG_TEXT])
+                    assert text["style"] == [-1.25, 0.0, 0.0, 3.0]
+                    assert text["label_set"]["name"] == "landscape17"
+
+    run(main())
+
+
+def test_a_style_from_the_seed_has_no_name() -> None:
+    spec = replace(fake_spec(), styles=NAMED_STYLES)
+    noon = NAMED_STYLES[0].code
+    assert generated(spec, 1, noon, noon).style_id == "noon"
+    assert generated(spec, 1, noon, None).style_id is None
+    assert generated(spec, 1, (1.0, 0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0)).style_id is None
+
+
+def test_render_on_the_command_line_says_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(commands, "open_library", lambda settings: FakeLibrary())
+    monkeypatch.setattr("tests.server.fake_engine.DEVICE_THREAD", "MainThread")
+    out = tmp_path / "lake.webp"
+    words = ["render", str(EXAMPLES / "lake.png"), "-o", str(out), "--seed", "5", "--width", "64"]
+    assert CliRunner().invoke(cli.app, words).exit_code == 0
+    assert said(opened(out.read_bytes()).info["xmp"])[f"{OURS}seed"] == "5"
