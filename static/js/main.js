@@ -49,8 +49,8 @@ let shown = null;
 let framesShown = 0;
 
 const studio = new Studio({
-  changed({ rect, light }) {
-    if (rect) {
+  changed({ rect, plane, light }) {
+    if (rect && plane === "labels") {
       labelView.draw(rect);
       live.mark(rect);
       // Whoever paints has arrived, and wants to see the photo.

@@ -76,16 +76,16 @@ test("a style is a step of its own; another seed lets go of it", () => {
   /** @type {boolean[]} */
   const told = [];
   document.listen(({ light }) => told.push(light));
-  assert.deepEqual(document.light, { seed: 1, style: null });
+  assert.deepEqual(document.light, { seed: 1, style: null, code: null });
   document.setStyle("dusk");
   document.setStyle("dusk");
   document.setStyle("noon");
   document.setSeed(9);
   const lights = [
-    { seed: 1, style: null },
-    { seed: 1, style: "dusk" },
-    { seed: 1, style: "noon" },
-    { seed: 9, style: null },
+    { seed: 1, style: null, code: null },
+    { seed: 1, style: "dusk", code: null },
+    { seed: 1, style: "noon", code: null },
+    { seed: 9, style: null, code: null },
   ];
   assert.deepEqual(told, [true, true, true], "the same style again is no change");
   for (const light of lights.toReversed().slice(1)) {
@@ -101,7 +101,7 @@ test("a style is a step of its own; another seed lets go of it", () => {
   document.setSeed(9);
   assert.deepEqual(
     document.light,
-    { seed: 9, style: null },
+    { seed: 9, style: null, code: null },
     "the seed's own light, though the seed is the same",
   );
 });
@@ -171,6 +171,8 @@ test("a new stroke forgets what was undone", () => {
 
 test("history keeps to its budget by forgetting the oldest, and its account is right", () => {
   const map = createMap(256, 256);
+  const roll = dice(12);
+  for (let i = 0; i < map.data.length; i++) map.data[i] = roll(17); // noise: nothing to pack
   const budget = 12 * (TILE * TILE + 200);
   const history = new History(budget);
   for (let i = 1; i <= 30; i++) {

@@ -1,51 +1,105 @@
 /**
- * A painting: a label map with the set its ids belong to, its light (a seed and, if one was chosen, the name of a
- * style), and its history. It knows neither canvas nor network; whoever wants to follow it listens.
+ * A painting: label layers with the set that their ids belong to, its light, and its history. It knows neither canvas
+ * nor network; whoever wants to follow it listens.
+ *
+ * It has up to three planes of whole pixels, all of one size. *labels*: the layers, flattened into `map`. *styles*: at
+ * each pixel the number of the light that falls there, 0 the painting's own, k the k-th of `regions`. *edits*, only
+ * where a photo lies under it: 1 where the photo is to be painted anew even though its label is the photo's own.
  *
  * @typedef {import("./labelmap.js").LabelMap} LabelMap
  * @typedef {import("./labelset.js").LabelSet} LabelSet
+ * @typedef {import("./layers.js").Layer} Layer
  * @typedef {import("./history.js").Step} Step
+ * @typedef {import("./history.js").Tile} Tile
+ * @typedef {import("./history.js").Light} Light seed: of noise, and of the light while neither of the others is there;
+ *   style: the id of a style that models may offer; code: a style code of the painting's own
+ * @typedef {import("./history.js").Region} Region a light for a part of the picture; `style` where it is a named one
  * @typedef {import("./rect.js").Rect} Rect
- * @typedef {import("./history.js").Light} Light
- * @typedef {{rect: Rect | null, light: boolean, settled: boolean}} Change
- *   `rect`: the labels that changed; `light`: seed or style did; `settled`: false while a gesture is still under way.
+ * @typedef {"labels" | "styles" | "edits"} PlaneName
+ * @typedef {{rect: Rect | null, plane: PlaneName, light: boolean, structure: boolean, settled: boolean}} Change
+ *   `rect`: what changed of `plane` (of labels: of the flattened map); `light`: seed, style, code or the codes of
+ *   regions did; `structure`: the list of layers or regions did; `settled`: false while a gesture is still under way
+ * @typedef {{blob: Blob, width: number, height: number, map: LabelMap}} Source the photo that a painting began with, in
+ *   its own size, and what a segmenter saw in it, in the painting's
  * @typedef {{id: string, title: string, map: LabelMap, labelSet: LabelSet, seed: number, style?: string | null,
- *   touched?: boolean}} Painting `style`: the id of a style that models may offer; null for the seed's own light
+ *   code?: readonly number[] | null, layers?: readonly Layer[], active?: string, regions?: readonly Region[],
+ *   styles?: LabelMap | null, edits?: LabelMap | null, source?: Source | null, touched?: boolean}} Painting `map` is the
+ *   only layer where `layers` are not given, and is ignored where they are
  */
-import { History, Transaction } from "./history.js";
-import { readRect, writeRect } from "./labelmap.js";
-import { union } from "./rect.js";
+import { DocumentError } from "./errors.js";
+import { History, swapTile, Transaction } from "./history.js";
+import { bounds, createMap } from "./labelmap.js";
+import { idOfMeaning } from "./labelset.js";
+import { flatten, HOLE, MAX_LAYERS, mergedMap } from "./layers.js";
+import { Rects } from "./rects.js";
 
 export const HISTORY_BYTES = 64 * 1024 * 1024;
+export const MAX_REGIONS = 15;
 
-/** One change under way; ends with exactly one commit or cancel. */
+/** One change of pixels under way, in one map; ends with exactly one commit or cancel. */
 export class Gesture {
   /**
    * @param {LabelDocument} document
-   * @param {number} label
+   * @param {PlaneName} plane
+   * @param {LabelMap} map that of a layer, or of the plane
+   * @param {number} value what spans are filled with
    */
-  constructor(document, label) {
+  constructor(document, plane, map, value) {
     this.document = document;
-    this.label = label;
-    this.transaction = new Transaction(document.map);
-    /** @type {Rect | null} */
-    this.dirty = null;
+    this.plane = plane;
+    this.map = map;
+    this.label = value;
+    this.transaction = new Transaction(map);
+    this.dirty = new Rects();
     this.open = true;
   }
 
-  /** A span writer for the rasteriser. @type {import("./raster.js").Span} */
+  /** A span writer for the rasteriser; it keeps to the selection. @type {import("./raster.js").Span} */
   span = (y, x0, x1) => {
-    const { map } = this.document;
-    this.transaction.keep(y, x0, x1);
-    map.data.fill(this.label, y * map.width + x0, y * map.width + x1);
-    this.dirty = union(this.dirty, { x: x0, y, width: x1 - x0, height: 1 });
+    const { selection } = this.document;
+    if (!selection) {
+      this.#fill(y, x0, x1);
+      return;
+    }
+    const row = y * this.map.width;
+    for (let from = x0; from < x1; ) {
+      while (from < x1 && !selection.data[row + from]) from++;
+      let to = from;
+      while (to < x1 && selection.data[row + to]) to++;
+      if (from < to) this.#fill(y, from, to);
+      from = to;
+    }
   };
 
-  /** Tell listeners about the spans written since the last time. */
+  /**
+   * Write pixels of any values, whatever is selected.
+   *
+   * @param {Rect} rect inside the map
+   * @param {Uint8Array} values rect.width × rect.height
+   * @param {Uint8Array} [mask] as many; where it is 0 nothing is written
+   */
+  put(rect, values, mask) {
+    for (let row = 0; row < rect.height; row++) {
+      const y = rect.y + row;
+      this.transaction.keep(y, rect.x, rect.x + rect.width);
+      const to = y * this.map.width + rect.x;
+      const from = row * rect.width;
+      if (!mask) this.map.data.set(values.subarray(from, from + rect.width), to);
+      else for (let i = 0; i < rect.width; i++) if (mask[from + i]) this.map.data[to + i] = values[from + i];
+    }
+    if (rect.width > 0 && rect.height > 0) this.dirty.add(rect);
+  }
+
+  /** Tell listeners about what was written since the last time. */
   flush() {
-    const rect = this.dirty;
-    this.dirty = null;
-    if (rect) this.document.emit({ rect, light: false, settled: false });
+    for (const rect of this.dirty.take()) this.document.showChange(this.plane, rect);
+  }
+
+  /** Restore every pixel, and go on: for shapes that are drawn anew at every move. */
+  restart() {
+    const rect = this.transaction.rollBack();
+    this.dirty.take();
+    if (rect) this.dirty.add(rect);
   }
 
   /** @returns {boolean} whether anything changed */
@@ -62,9 +116,19 @@ export class Gesture {
   /** Restore every pixel. */
   cancel() {
     if (!this.#close()) return;
-    const rect = union(this.dirty, this.transaction.rollBack());
-    this.dirty = null;
-    if (rect) this.document.emit({ rect, light: false, settled: false });
+    this.restart();
+    this.flush();
+  }
+
+  /**
+   * @param {number} y
+   * @param {number} x0
+   * @param {number} x1
+   */
+  #fill(y, x0, x1) {
+    this.transaction.keep(y, x0, x1);
+    this.map.data.fill(this.label, y * this.map.width + x0, y * this.map.width + x1);
+    this.dirty.add({ x: x0, y, width: x1 - x0, height: 1 });
   }
 
   #close() {
@@ -77,15 +141,33 @@ export class Gesture {
 
 export class LabelDocument {
   /** @param {Painting} painting */
-  constructor({ id, title, map, labelSet, seed, style = null, touched = false }) {
+  constructor(painting) {
+    const { id, title, map, labelSet, seed, style = null, code = null } = painting;
     this.id = id;
     this.title = title;
-    this.map = map;
     this.labelSet = labelSet;
     this.seed = seed;
     this.style = style;
+    this.code = code;
+    /** Bottom first. @type {readonly Layer[]} */
+    this.layers = painting.layers ?? [{ id: "base", name: "", visible: true, locked: false, map }];
+    /** The id of the layer that is painted on. */
+    this.active = painting.active ?? this.layers[this.layers.length - 1].id;
+    const { width, height } = this.layers[0].map;
+    /** The flattened labels: what is rendered, shown and exported. */
+    this.map = createMap(width, height);
+    flatten(this.layers, this.map, bounds(this.map));
+    /** @type {readonly Region[]} */
+    this.regions = painting.regions ?? [];
+    this.styles = painting.styles ?? createMap(width, height);
+    /** @type {Source | null} */
+    this.source = painting.source ?? null;
+    /** @type {LabelMap | null} */
+    this.edits = this.source ? (painting.edits ?? createMap(width, height)) : null;
+    /** What gestures keep to: a plane of 0 and 1, or null for everything. Not a part of the history. @type {LabelMap | null} */
+    this.selection = null;
     /** Whether a hand has changed it since it was made. */
-    this.touched = touched;
+    this.touched = painting.touched ?? false;
     /** Counts changes of any kind. */
     this.revision = 0;
     this.history = new History(HISTORY_BYTES);
@@ -104,33 +186,86 @@ export class LabelDocument {
     return () => void this.listeners.delete(listener);
   }
 
-  /** @param {Change} change */
+  /** @param {Partial<Change>} change */
   emit(change) {
+    const whole = {
+      rect: null,
+      plane: /** @type {const} */ ("labels"),
+      light: false,
+      structure: false,
+      settled: false,
+    };
     this.revision++;
-    for (const listener of this.listeners) listener(change);
+    for (const listener of this.listeners) listener({ ...whole, ...change });
   }
 
   /** Say that a change is complete and worth keeping. */
   settle() {
     this.touched = true;
-    this.emit({ rect: null, light: false, settled: true });
+    this.emit({ settled: true });
+  }
+
+  // Pixels
+
+  /** @returns {Layer} the one that is painted on */
+  get layer() {
+    return this.layers.find(({ id }) => id === this.active) ?? this.layers[0];
+  }
+
+  /** What an eraser leaves: what lies below shows again; at the bottom it is sky. @param {PlaneName} [plane] */
+  blank(plane = "labels") {
+    if (plane !== "labels") return 0;
+    return this.layer === this.layers[0] ? idOfMeaning(this.labelSet, { name: "sky" }) : HOLE;
+  }
+
+  /** @returns {DocumentError | null} why the active layer cannot be painted on */
+  get refusal() {
+    const { name, locked, visible } = this.layer;
+    if (locked) {
+      return new DocumentError(
+        "The layer is locked.",
+        `“${name}” keeps its labels.`,
+        "Unlock it, or choose another.",
+      );
+    }
+    if (!visible) {
+      return new DocumentError(
+        "The layer is hidden.",
+        `Nobody would see what is painted on “${name}”.`,
+        "Show it, or choose another.",
+      );
+    }
+    return null;
   }
 
   /**
-   * Start a change in one label; an open gesture is cancelled first.
+   * Start a change; an open gesture is cancelled first.
    *
-   * @param {number} label
+   * @param {number} value a class id or HOLE; a style number; 0 or 1
+   * @param {PlaneName} [plane]
    * @returns {Gesture}
+   * @throws {DocumentError} when the active layer is locked or hidden
    */
-  begin(label) {
+  begin(value, plane = "labels") {
     this.gesture?.cancel();
-    this.gesture = new Gesture(this, label);
+    if (plane === "labels" && this.refusal) throw this.refusal;
+    const map = { labels: this.layer.map, styles: this.styles, edits: this.edits }[plane];
+    if (!map) throw new DocumentError("There is no photo under this painting.", "", "Open a photo first.");
+    this.gesture = new Gesture(this, plane, map, value);
     return this.gesture;
   }
 
+  /** Pixels of a plane were written. @param {PlaneName} plane @param {Rect} rect */
+  showChange(plane, rect) {
+    if (plane === "labels") flatten(this.layers, this.map, rect);
+    this.emit({ rect, plane });
+  }
+
+  // Light
+
   /** @returns {Light} */
   get light() {
-    return { seed: this.seed, style: this.style };
+    return { seed: this.seed, style: this.style, code: this.code };
   }
 
   /**
@@ -139,7 +274,7 @@ export class LabelDocument {
    * @param {number} seed
    */
   setSeed(seed) {
-    this.#relight({ seed, style: null });
+    this.setLight({ seed, style: null, code: null });
   }
 
   /**
@@ -148,18 +283,119 @@ export class LabelDocument {
    * @param {string | null} style
    */
   setStyle(style) {
-    this.#relight({ seed: this.seed, style });
+    this.setLight({ style, code: null });
   }
 
-  /** One undoable step. @param {Light} light */
-  #relight({ seed, style }) {
-    if (seed === this.seed && style === this.style) return;
+  /** One undoable step. @param {Partial<Light>} light what is not given stays */
+  setLight(light) {
+    const next = { ...this.light, ...light };
+    if (next.seed === this.seed && next.style === this.style && sameCode(next.code, this.code)) return;
     this.history.push({ tiles: [], light: this.light });
     this.touched = true;
-    this.seed = seed;
-    this.style = style;
-    this.emit({ rect: null, light: true, settled: true });
+    this.#relight(next);
+    this.emit({ light: true, settled: true });
   }
+
+  /**
+   * The lights that parts of the picture may have, one undoable step; `styles` keeps its numbers.
+   *
+   * @param {readonly Region[]} regions at most MAX_REGIONS
+   */
+  setRegions(regions) {
+    this.#restructure({ regions: regions.slice(0, MAX_REGIONS) });
+  }
+
+  // Layers
+
+  /** Which layer is painted on; no step of the history. @param {string} id */
+  setActive(id) {
+    if (this.active === id || !this.layers.some((layer) => layer.id === id)) return;
+    this.gesture?.cancel();
+    this.active = id;
+    this.emit({ structure: true, settled: true });
+  }
+
+  /**
+   * An empty layer above the active one, which it becomes.
+   *
+   * @param {string} id
+   * @param {string} name
+   * @throws {DocumentError} when there are MAX_LAYERS
+   */
+  addLayer(id, name) {
+    this.insertLayer({
+      id,
+      name,
+      visible: true,
+      locked: false,
+      map: createMap(this.map.width, this.map.height, HOLE),
+    });
+  }
+
+  /** @param {Layer} layer goes above the active one @throws {DocumentError} when there are MAX_LAYERS */
+  insertLayer(layer) {
+    if (this.layers.length >= MAX_LAYERS) {
+      throw new DocumentError(
+        "There are as many layers as there may be.",
+        `A painting has at most ${MAX_LAYERS}.`,
+        "Merge some of them first.",
+      );
+    }
+    const at = this.layers.indexOf(this.layer) + 1;
+    this.#restructure({ layers: this.layers.toSpliced(at, 0, layer), active: layer.id });
+  }
+
+  /** The last one stays. What was in its holes at the bottom becomes sky. @param {string} id */
+  removeLayer(id) {
+    if (this.layers.length === 1) return;
+    const at = this.layers.findIndex((layer) => layer.id === id);
+    if (at < 0) return;
+    const left = this.layers.toSpliced(at, 1);
+    const next = left[Math.max(0, at - 1)];
+    this.#restructure({ layers: left, active: this.active === id ? next.id : this.active });
+  }
+
+  /**
+   * @param {string} id
+   * @param {number} to its new place, 0 at the bottom
+   */
+  moveLayer(id, to) {
+    const layer = this.layers.find((one) => one.id === id);
+    if (!layer) return;
+    const others = this.layers.filter((one) => one !== layer);
+    const at = Math.max(0, Math.min(others.length, to));
+    this.#restructure({ layers: others.toSpliced(at, 0, layer) });
+  }
+
+  /**
+   * Name it, hide it, lock it.
+   *
+   * @param {string} id
+   * @param {{name?: string, visible?: boolean, locked?: boolean}} changes
+   */
+  changeLayer(id, changes) {
+    this.#restructure({
+      layers: this.layers.map((layer) => (layer.id === id ? { ...layer, ...changes } : layer)),
+    });
+  }
+
+  /** One layer of it and the one below. @param {string} id */
+  mergeDown(id) {
+    const at = this.layers.findIndex((layer) => layer.id === id);
+    if (at < 1) return;
+    const [lower, upper] = [this.layers[at - 1], this.layers[at]];
+    const merged = { ...lower, map: mergedMap(upper, lower) };
+    this.#restructure({ layers: this.layers.toSpliced(at - 1, 2, merged), active: merged.id });
+  }
+
+  /** All of them become one. */
+  flattenLayers() {
+    if (this.layers.length === 1) return;
+    const base = { ...this.layers[0], visible: true, map: { ...this.map, data: this.map.data.slice() } };
+    this.#restructure({ layers: [base], active: base.id });
+  }
+
+  // History
 
   /** Cancels an open gesture, or else takes back the last step. @returns {boolean} whether anything happened */
   undo() {
@@ -181,23 +417,90 @@ export class LabelDocument {
    * @returns {Step} its opposite
    */
   #swap(step) {
-    /** @type {Rect | null} */
-    let rect = null;
-    const tiles = step.tiles.map((tile) => {
-      const labels = readRect(this.map, tile.rect);
-      writeRect(this.map, tile.rect, tile.labels);
-      rect = union(rect, tile.rect);
-      return { rect: tile.rect, labels };
-    });
     /** @type {Step} */
-    const opposite = { tiles };
+    const opposite = { tiles: step.tiles.map(swapTile), weight: step.weight };
     if (step.light) {
       opposite.light = this.light;
-      this.seed = step.light.seed;
-      this.style = step.light.style;
+      this.#relight(step.light);
     }
-    this.touched = true;
-    this.emit({ rect, light: step.light !== undefined, settled: true });
+    if (step.structure) {
+      opposite.structure = this.#structure;
+      Object.assign(this, step.structure);
+    }
+    this.#tell(step);
     return opposite;
   }
+
+  /** Announce what a step has changed. @param {Step} step */
+  #tell({ tiles, light, structure }) {
+    this.touched = true;
+    const dirty = { labels: new Rects(), styles: new Rects(), edits: new Rects() };
+    for (const { map, rect } of tiles) dirty[this.#planeOf(map)].add(rect);
+    if (structure) dirty.labels.add(bounds(this.map));
+    for (const plane of /** @type {PlaneName[]} */ (Object.keys(dirty))) {
+      for (const rect of dirty[plane].take()) this.showChange(plane, rect);
+    }
+    const other = { light: Boolean(light || structure), structure: Boolean(structure) };
+    this.emit({ ...other, settled: true });
+  }
+
+  /** @param {LabelMap} map @returns {PlaneName} */
+  #planeOf(map) {
+    if (map === this.styles) return "styles";
+    return map === this.edits ? "edits" : "labels";
+  }
+
+  /** @param {Light} light */
+  #relight({ seed, style, code }) {
+    this.seed = seed;
+    this.style = style;
+    this.code = code;
+  }
+
+  /** @returns {import("./history.js").Structure} */
+  get #structure() {
+    return { layers: this.layers, active: this.active, regions: this.regions };
+  }
+
+  /** One undoable step. @param {Partial<import("./history.js").Structure>} changes */
+  #restructure(changes) {
+    this.gesture?.cancel();
+    const before = this.#structure;
+    const layers = changes.layers && wholeBottom(changes.layers, this.labelSet);
+    Object.assign(this, changes, layers && { layers });
+    const weight = weightOf(before.layers, this.layers) + weightOf(this.layers, before.layers);
+    /** @type {Step} */
+    const step = { tiles: [], structure: before, weight };
+    this.history.push(step);
+    this.#tell(step);
+  }
+}
+
+/**
+ * The bottom layer has no holes: a layer that comes to lie there gets sky instead.
+ *
+ * @param {readonly Layer[]} layers
+ * @param {LabelSet} labelSet
+ */
+function wholeBottom(layers, labelSet) {
+  const [bottom, ...above] = layers;
+  if (!bottom.map.data.includes(HOLE)) return layers;
+  const sky = idOfMeaning(labelSet, { name: "sky" });
+  const data = bottom.map.data.map((id) => (id === HOLE ? sky : id));
+  return [{ ...bottom, map: { ...bottom.map, data } }, ...above];
+}
+
+/** Bytes of the layers that only one of two lists holds. @param {readonly Layer[]} of @param {readonly Layer[]} beside */
+function weightOf(of, beside) {
+  const shared = new Set(beside.map(({ map }) => map));
+  return of.reduce((sum, { map }) => (shared.has(map) ? sum : sum + map.data.length), 0);
+}
+
+/**
+ * @param {readonly number[] | null} a
+ * @param {readonly number[] | null} b
+ */
+function sameCode(a, b) {
+  if (a === null || b === null) return a === b;
+  return a.length === b.length && a.every((value, i) => value === b[i]);
 }

@@ -1,12 +1,17 @@
 /**
  * Undo and redo as changed tiles. A step holds the other state of what it touched: applying it swaps the two, which
- * makes an undo step into a redo step and back. The oldest steps are dropped when the byte budget is spent.
+ * makes an undo step into a redo step and back. Tiles are kept as runs, of which flat areas have few; the oldest steps
+ * are dropped when the byte budget is spent.
  *
  * @typedef {import("./labelmap.js").LabelMap} LabelMap
  * @typedef {import("./rect.js").Rect} Rect
- * @typedef {{rect: Rect, labels: Uint8Array}} Tile
- * @typedef {{seed: number, style: string | null}} Light
- * @typedef {{tiles: Tile[], light?: Light}} Step
+ * @typedef {import("./layers.js").Layer} Layer
+ * @typedef {{map: LabelMap, rect: Rect, labels: Uint8Array}} Tile `labels` is packed: see `pack`
+ * @typedef {{seed: number, style: string | null, code: readonly number[] | null}} Light see document.js
+ * @typedef {{title: string, style: string | null, code: readonly number[]}} Region
+ * @typedef {{layers: readonly Layer[], active: string, regions: readonly Region[]}} Structure
+ * @typedef {{tiles: Tile[], light?: Light, structure?: Structure, weight?: number}} Step
+ *   `weight`: bytes of layers that only this step keeps alive
  */
 import { readRect, writeRect } from "./labelmap.js";
 import { union } from "./rect.js";
@@ -16,13 +21,58 @@ export const TILE = 32;
 /** What a step weighs beside its pixels: rectangles, headers, the object itself. */
 const OVERHEAD = 96;
 
-/** A change in the making: it keeps each tile as it was before the first pixel in it changed. */
+/**
+ * Pixels as pairs of value and run length − 1, where that is shorter.
+ *
+ * @param {Uint8Array} labels
+ * @returns {Uint8Array} shorter than `labels` when packed, else a copy
+ */
+export function pack(labels) {
+  const runs = new Uint8Array(labels.length);
+  let at = 0;
+  for (let from = 0; from < labels.length; ) {
+    let to = from + 1;
+    while (to < labels.length && labels[to] === labels[from] && to - from < 256) to++;
+    if (at + 2 >= labels.length) return labels.slice();
+    runs[at++] = labels[from];
+    runs[at++] = to - from - 1;
+    from = to;
+  }
+  return runs.slice(0, at);
+}
+
+/**
+ * @param {Uint8Array} packed
+ * @param {number} length of the pixels
+ * @returns {Uint8Array}
+ */
+export function unpack(packed, length) {
+  if (packed.length === length) return packed;
+  const labels = new Uint8Array(length);
+  for (let i = 0, at = 0; i < packed.length; i += 2) {
+    labels.fill(packed[i], at, at + packed[i + 1] + 1);
+    at += packed[i + 1] + 1;
+  }
+  return labels;
+}
+
+/**
+ * @param {Tile} tile
+ * @returns {Tile} the same place as it is now, after the tile's own pixels have been put there
+ */
+export function swapTile({ map, rect, labels }) {
+  const now = { map, rect, labels: pack(readRect(map, rect)) };
+  writeRect(map, rect, unpack(labels, rect.width * rect.height));
+  return now;
+}
+
+/** A change of one map in the making: it keeps each tile as it was before the first pixel in it changed. */
 export class Transaction {
   /** @param {LabelMap} map */
   constructor(map) {
     this.map = map;
     this.columns = Math.ceil(map.width / TILE);
-    /** @type {Map<number, Tile>} */
+    /** @type {Map<number, {rect: Rect, labels: Uint8Array}>} not packed: a gesture is short */
     this.before = new Map();
   }
 
@@ -43,12 +93,21 @@ export class Transaction {
     }
   }
 
+  /**
+   * @param {number} index of a pixel in the map
+   * @returns {number} the value that it had before the change
+   */
+  valueBefore(index) {
+    const y = Math.floor(index / this.map.width);
+    const x = index - y * this.map.width;
+    const kept = this.before.get(Math.floor(y / TILE) * this.columns + Math.floor(x / TILE));
+    if (!kept) return this.map.data[index];
+    return kept.labels[(y - kept.rect.y) * kept.rect.width + x - kept.rect.x];
+  }
+
   /** @returns {Tile[]} the tiles that really differ now, as they were */
   changedTiles() {
-    return [...this.before.values()].filter(({ rect, labels }) => {
-      const now = readRect(this.map, rect);
-      return labels.some((label, i) => label !== now[i]);
-    });
+    return this.#changed().map(({ rect, labels }) => ({ map: this.map, rect, labels: pack(labels) }));
   }
 
   /**
@@ -59,12 +118,19 @@ export class Transaction {
   rollBack() {
     /** @type {Rect | null} */
     let dirty = null;
-    for (const { rect, labels } of this.changedTiles()) {
+    for (const { rect, labels } of this.#changed()) {
       writeRect(this.map, rect, labels);
       dirty = union(dirty, rect);
     }
     this.before.clear();
     return dirty;
+  }
+
+  #changed() {
+    return [...this.before.values()].filter(({ rect, labels }) => {
+      const now = readRect(this.map, rect);
+      return labels.some((label, i) => label !== now[i]);
+    });
   }
 
   /**
@@ -89,7 +155,7 @@ export class Transaction {
  * @returns {number} bytes
  */
 export function stepBytes(step) {
-  return step.tiles.reduce((sum, tile) => sum + tile.labels.length + OVERHEAD, OVERHEAD);
+  return step.tiles.reduce((sum, tile) => sum + tile.labels.length + OVERHEAD, OVERHEAD + (step.weight ?? 0));
 }
 
 export class History {
@@ -117,20 +183,15 @@ export class History {
     this.undone = [];
     this.done.push(step);
     this.bytes += stepBytes(step);
-    while (this.bytes > this.budget && this.done.length > 0) {
-      this.bytes -= stepBytes(/** @type {Step} */ (this.done.shift()));
-    }
+    this.#trim();
   }
 
   /**
-   * @param {(step: Step) => Step} swap applies the step and returns its opposite, which weighs the same
+   * @param {(step: Step) => Step} swap applies the step and returns its opposite
    * @returns {boolean} whether there was anything to undo
    */
   undo(swap) {
-    const step = this.done.pop();
-    if (!step) return false;
-    this.undone.push(swap(step));
-    return true;
+    return this.#move(this.done, this.undone, swap);
   }
 
   /**
@@ -138,9 +199,29 @@ export class History {
    * @returns {boolean} whether there was anything to redo
    */
   redo(swap) {
-    const step = this.undone.pop();
+    return this.#move(this.undone, this.done, swap);
+  }
+
+  /**
+   * @param {Step[]} from
+   * @param {Step[]} to
+   * @param {(step: Step) => Step} swap
+   */
+  #move(from, to, swap) {
+    const step = from.pop();
     if (!step) return false;
-    this.done.push(swap(step));
+    this.bytes -= stepBytes(step);
+    const opposite = swap(step);
+    this.bytes += stepBytes(opposite);
+    to.push(opposite);
+    this.#trim();
     return true;
+  }
+
+  /** Packed pixels weigh more or less than those that they are swapped with: the oldest give way. */
+  #trim() {
+    while (this.bytes > this.budget && this.done.length > 0) {
+      this.bytes -= stepBytes(/** @type {Step} */ (this.done.shift()));
+    }
   }
 }

@@ -5,7 +5,7 @@
  * @typedef {import("./protocol.js").Rect} Rect
  * @typedef {import("./protocol.js").Frame} Frame
  * @typedef {{width: number, height: number, model: string | null, labelSet: string, seed: () => number,
- *   style: () => number[] | null, read: (rect: Rect) => Uint8Array}} Source the map and light to send: read at the moment of sending, so always its newest state
+ *   style: () => readonly number[] | null, read: (rect: Rect) => Uint8Array}} Source the map and light to send: read at the moment of sending, so always its newest state
  * @typedef {{phase: "connecting" | "ready" | "waiting" | "idle" | "refused" | "stopped", why: string,
  *   retryIn: number}} Line retryIn: milliseconds, when waiting; refused: the line is there, but the server does not paint
  *   what it was asked to

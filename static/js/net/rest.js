@@ -69,7 +69,7 @@ export async function fetchModels(base) {
  * The exact picture of a label map, losslessly.
  *
  * @param {string} base
- * @param {{mask: Uint8Array, model: string, seed: number, style: number[] | null}} wanted the mask is a PNG; without a
+ * @param {{mask: Uint8Array, model: string, seed: number, style: readonly number[] | null}} wanted the mask is a PNG; without a
  *   style code the seed sets the light
  * @returns {Promise<Blob>} a PNG
  */

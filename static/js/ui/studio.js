@@ -10,7 +10,7 @@
  * @typedef {{
  *   id: string, name: string, licence: string, native_width: number, native_height: number,
  *   largest_width: number | null, largest_height: number | null, max_side: number, max_pixels: number,
- *   styles: NamedStyle[], label_set: LabelSet,
+ *   style_dim: number, styles: NamedStyle[], label_set: LabelSet,
  * }} Model as the server tells it, as far as the studio cares
  * @typedef {{
  *   document: LabelDocument | null,
@@ -21,6 +21,7 @@
  *   model: string | null,
  *   seed: number,
  *   style: string | null,
+ *   code: readonly number[] | null,
  *   canUndo: boolean,
  *   canRedo: boolean,
  * }} State
@@ -31,7 +32,7 @@
  *   say: (notice: Notice) => void,
  *   keep: (document: LabelDocument, model: string | null) => void,
  *   forget: (id: string) => void,
- *   fetchPicture: (wanted: {mask: Uint8Array, model: string, seed: number, style: number[] | null}) => Promise<Blob>,
+ *   fetchPicture: (wanted: {mask: Uint8Array, model: string, seed: number, style: readonly number[] | null}) => Promise<Blob>,
  *   shownPicture: () => Blob | null,
  *   download: (file: Blob, name: string) => void,
  *   chooseFile: () => Promise<File | null>,
@@ -87,6 +88,7 @@ export class Studio {
         model: null,
         seed: FIRST_SEED,
         style: null,
+        code: null,
         canUndo: false,
         canRedo: false,
       }),
@@ -152,10 +154,12 @@ export class Studio {
    * The code of a painting's style, as the model has it.
    *
    * @param {LabelDocument} painting
-   * @returns {number[] | null} null for the seed's own light: none was chosen, or the model offers none of that name
+   * @returns {readonly number[] | null} null for the seed's own light: none was chosen, or the model offers none of that
+   *   name and has no use for the code
    */
-  codeFor({ style }) {
-    return this.model.styles.find(({ id }) => id === style)?.code ?? null;
+  codeFor({ style, code }) {
+    const own = code?.length === this.model.style_dim ? code : null;
+    return this.model.styles.find(({ id }) => id === style)?.code ?? own;
   }
 
   /**
