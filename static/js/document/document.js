@@ -36,20 +36,25 @@ import { Rects } from "./rects.js";
 export const HISTORY_BYTES = 64 * 1024 * 1024;
 export const MAX_REGIONS = 15;
 
-/** One change of pixels under way, in one map; ends with exactly one commit or cancel. */
+/**
+ * One change of pixels under way; ends with exactly one commit or cancel.
+ *
+ * @typedef {{plane: PlaneName, map: LabelMap, value: number | Uint8Array}} Target where spans go: the map of a layer, or
+ *   a plane, and what it is filled with, the same everywhere or from an array of the map's size
+ */
 export class Gesture {
   /**
    * @param {LabelDocument} document
-   * @param {PlaneName} plane
-   * @param {LabelMap} map that of a layer, or of the plane
-   * @param {number} value what spans are filled with
+   * @param {Target} target
+   * @param {Target[]} [others] that the same spans fill
    */
-  constructor(document, plane, map, value) {
+  constructor(document, target, others = []) {
     this.document = document;
-    this.plane = plane;
-    this.map = map;
-    this.label = value;
-    this.transaction = new Transaction(map);
+    this.plane = target.plane;
+    this.map = target.map;
+    this.value = target.value;
+    this.transaction = new Transaction(target.map);
+    this.others = others.map((other) => ({ ...other, transaction: new Transaction(other.map) }));
     this.dirty = new Rects();
     this.open = true;
   }
@@ -92,21 +97,24 @@ export class Gesture {
 
   /** Tell listeners about what was written since the last time. */
   flush() {
-    for (const rect of this.dirty.take()) this.document.showChange(this.plane, rect);
+    const planes = new Set([this.plane, ...this.others.map(({ plane }) => plane)]);
+    for (const rect of this.dirty.take()) for (const plane of planes) this.document.showChange(plane, rect);
   }
 
   /** Restore every pixel, and go on: for shapes that are drawn anew at every move. */
   restart() {
-    const rect = this.transaction.rollBack();
     this.dirty.take();
-    if (rect) this.dirty.add(rect);
+    for (const { transaction } of this.#writes) {
+      const rect = transaction.rollBack();
+      if (rect) this.dirty.add(rect);
+    }
   }
 
   /** @returns {boolean} whether anything changed */
   commit() {
     if (!this.#close()) return false;
     this.flush();
-    const tiles = this.transaction.changedTiles();
+    const tiles = this.#writes.flatMap(({ transaction }) => transaction.changedTiles());
     if (tiles.length === 0) return false;
     this.document.history.push({ tiles });
     this.document.settle();
@@ -126,9 +134,19 @@ export class Gesture {
    * @param {number} x1
    */
   #fill(y, x0, x1) {
-    this.transaction.keep(y, x0, x1);
-    this.map.data.fill(this.label, y * this.map.width + x0, y * this.map.width + x1);
+    const from = y * this.map.width + x0;
+    const to = y * this.map.width + x1;
+    for (const { transaction, map, value } of this.#writes) {
+      transaction.keep(y, x0, x1);
+      if (typeof value === "number") map.data.fill(value, from, to);
+      else map.data.set(value.subarray(from, to), from);
+    }
     this.dirty.add({ x: x0, y, width: x1 - x0, height: 1 });
+  }
+
+  /** @returns {(Target & {transaction: Transaction})[]} */
+  get #writes() {
+    return [this, ...this.others];
   }
 
   #close() {
@@ -250,8 +268,31 @@ export class LabelDocument {
     this.gesture?.cancel();
     if (plane === "labels" && this.refusal) throw this.refusal;
     const map = { labels: this.layer.map, styles: this.styles, edits: this.edits }[plane];
-    if (!map) throw new DocumentError("There is no photo under this painting.", "", "Open a photo first.");
-    this.gesture = new Gesture(this, plane, map, value);
+    if (!map) throw noPhoto();
+    this.gesture = new Gesture(this, { plane, map, value });
+    return this.gesture;
+  }
+
+  /**
+   * Start a change that brings the photo back: the labels that were seen in it, in every layer that is not locked, and
+   * no wish to paint it anew.
+   *
+   * @returns {Gesture}
+   * @throws {DocumentError} when there is no photo under the painting
+   */
+  beginRestore() {
+    this.gesture?.cancel();
+    const { source, edits } = this;
+    if (!source || !edits) throw noPhoto();
+    const [bottom, ...above] = this.layers;
+    /** @type {Target[]} */
+    const layers = [
+      { layer: bottom, value: source.map.data },
+      ...above.map((layer) => ({ layer, value: HOLE })),
+    ]
+      .filter(({ layer }) => !layer.locked)
+      .map(({ layer, value }) => ({ plane: "labels", map: layer.map, value }));
+    this.gesture = new Gesture(this, { plane: "edits", map: edits, value: 0 }, layers);
     return this.gesture;
   }
 
@@ -474,6 +515,14 @@ export class LabelDocument {
     this.history.push(step);
     this.#tell(step);
   }
+}
+
+function noPhoto() {
+  return new DocumentError(
+    "There is no photo under this painting.",
+    "It began with labels.",
+    "Open a photo to edit one.",
+  );
 }
 
 /**

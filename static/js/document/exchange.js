@@ -35,6 +35,17 @@ export function exportMap(map, set) {
 }
 
 /**
+ * @param {LabelMap} plane of small numbers
+ * @returns {Promise<Uint8Array>} an 8-bit palette PNG of them, each in a grey of its own
+ */
+export function exportPlane(plane) {
+  return encodePng(
+    plane,
+    Uint8Array.from({ length: 768 }, (_, i) => (Math.floor(i / 3) * 17) % 256),
+  );
+}
+
+/**
  * @param {Uint8Array} bytes a PNG: ids in a palette or in grey, or colours of the set
  * @param {LabelSet} set
  * @returns {Promise<LabelMap>}
