@@ -9,6 +9,9 @@
  *   instance_edges: boolean, max_side: number, max_pixels: number,
  *   label_set: {hash: string, name: string, ignore: number | null, labels: Label[]},
  * }} Model
+ * @typedef {{mask: Uint8Array, model: string, seed: number, style: readonly number[] | null,
+ *   styles?: (readonly number[])[], styleMap?: Uint8Array | null}} Wanted `mask` and `styleMap` are PNGs; without a style
+ *   code the seed sets the light; `styles[k - 1]` is the code where the style map is k
  */
 
 /** What the server answered, when it was no. */
@@ -69,17 +72,30 @@ export async function fetchModels(base) {
  * The exact picture of a label map, losslessly.
  *
  * @param {string} base
- * @param {{mask: Uint8Array, model: string, seed: number, style: readonly number[] | null}} wanted the mask is a PNG; without a
- *   style code the seed sets the light
+ * @param {Wanted} wanted
  * @returns {Promise<Blob>} a PNG
  */
-export async function fetchPicture(base, { mask, model, seed, style }) {
+export async function fetchPicture(base, wanted) {
+  const form = formOf(wanted);
+  form.set("format", "png");
+  return (await request(`${base}/generate`, { method: "POST", body: form })).blob();
+}
+
+/** @param {Wanted} wanted */
+function formOf({ mask, model, seed, style, styles = [], styleMap = null }) {
   const form = new FormData();
-  const file = new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (mask)], { type: "image/png" });
-  form.set("mask", file, "labels.png");
+  form.set("mask", pngOf(mask), "labels.png");
   form.set("model", model);
   form.set("seed", String(seed));
   if (style) form.set("style", JSON.stringify(style));
-  form.set("format", "png");
-  return (await request(`${base}/generate`, { method: "POST", body: form })).blob();
+  if (styleMap) {
+    form.set("styles", JSON.stringify(styles));
+    form.set("style_map", pngOf(styleMap), "styles.png");
+  }
+  return form;
+}
+
+/** @param {Uint8Array} bytes */
+function pngOf(bytes) {
+  return new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (bytes)], { type: "image/png" });
 }

@@ -3,6 +3,8 @@
  * the files and the dialogs do their part is behind its ports, so it can be followed without a browser.
  *
  * @typedef {import("../document/document.js").Painting} Painting
+ * @typedef {"labels" | "styles" | "anew" | "restore"} Plane what gestures change: labels; where a light falls; where a
+ *   photo is painted anew, or is itself again
  * @typedef {import("../document/labelset.js").LabelSet} LabelSet
  * @typedef {import("../document/scene.js").Scene} Scene
  * @typedef {import("../tools/tool.js").ToolName} ToolName
@@ -10,12 +12,14 @@
  * @typedef {{
  *   id: string, name: string, licence: string, native_width: number, native_height: number,
  *   largest_width: number | null, largest_height: number | null, max_side: number, max_pixels: number,
- *   style_dim: number, styles: NamedStyle[], label_set: LabelSet,
+ *   style_dim: number, styles: NamedStyle[], styles_by_region?: boolean, encodes_styles?: boolean, label_set: LabelSet,
  * }} Model as the server tells it, as far as the studio cares
  * @typedef {{
  *   document: LabelDocument | null,
  *   tool: ToolName,
  *   label: number,
+ *   plane: Plane,
+ *   region: number,
  *   size: number,
  *   models: Model[],
  *   model: string | null,
@@ -24,7 +28,10 @@
  *   code: readonly number[] | null,
  *   canUndo: boolean,
  *   canRedo: boolean,
- * }} State
+ * }} State `region`: the style number that gestures write while lights are painted
+ * @typedef {{mask: Uint8Array, model: string, seed: number, style: readonly number[] | null,
+ *   styles: (readonly number[])[], styleMap: Uint8Array | null}} Wanted the exact picture of a painting: everything that
+ *   it depends on; `mask` and `styleMap` are palette PNGs, `styles[k - 1]` the code of style number k
  * @typedef {{what: string, why?: string, next?: string, tone?: "calm" | "error", key?: string, lasting?: boolean,
  *   action?: {title: string, run: () => void}}} Notice
  * @typedef {{
@@ -32,7 +39,7 @@
  *   say: (notice: Notice) => void,
  *   keep: (document: LabelDocument, model: string | null) => void,
  *   forget: (id: string) => void,
- *   fetchPicture: (wanted: {mask: Uint8Array, model: string, seed: number, style: readonly number[] | null}) => Promise<Blob>,
+ *   fetchPicture: (wanted: Wanted) => Promise<Blob>,
  *   shownPicture: () => Blob | null,
  *   download: (file: Blob, name: string) => void,
  *   chooseFile: () => Promise<File | null>,
@@ -43,7 +50,7 @@
 import { newId, newSeed } from "../core/ids.js";
 import { Store } from "../core/store.js";
 import { LabelDocument } from "../document/document.js";
-import { exportMap, fitMap, importMap } from "../document/exchange.js";
+import { exportMap, exportPlane, fitMap, importMap } from "../document/exchange.js";
 import { bounds, createMap, readRect } from "../document/labelmap.js";
 import {
   conversion,
@@ -83,6 +90,8 @@ export class Studio {
         document: null,
         tool: "brush",
         label: 0,
+        plane: "labels",
+        region: 0,
         size: 24,
         models: [],
         model: null,
@@ -151,15 +160,59 @@ export class Studio {
   }
 
   /**
-   * The code of a painting's style, as the model has it.
+   * The code of a painting's style, or of a part's, as the model has it.
    *
-   * @param {LabelDocument} painting
+   * @param {{style: string | null, code: readonly number[] | null}} light
    * @returns {readonly number[] | null} null for the seed's own light: none was chosen, or the model offers none of that
    *   name and has no use for the code
    */
   codeFor({ style, code }) {
     const own = code?.length === this.model.style_dim ? code : null;
     return this.model.styles.find(({ id }) => id === style)?.code ?? own;
+  }
+
+  /**
+   * The lights that parts of a painting have, as the model has them. Where it knows nothing of a light, or of light by
+   * region at all, the painting's own falls.
+   *
+   * @param {LabelDocument} painting
+   * @returns {{codes: (readonly number[])[], read: (rect: import("../document/rect.js").Rect) => Uint8Array,
+   *   any: () => boolean}} `codes[k - 1]` for number k of what `read` gives; `any`: whether that is not 0 everywhere
+   */
+  lightsFor({ regions, styles }) {
+    /** @type {(readonly number[])[]} */
+    const codes = [];
+    const table = new Uint8Array(256);
+    for (const [i, region] of this.model.styles_by_region ? regions.entries() : []) {
+      const code = this.codeFor(region);
+      if (code) table[i + 1] = codes.push(code);
+    }
+    return {
+      codes,
+      read: (rect) => readRect(styles, rect).map((number) => table[number]),
+      any: () => codes.length > 0 && styles.data.some((number) => table[number] > 0),
+    };
+  }
+
+  /**
+   * All that the exact picture of a painting depends on, in the model's own terms.
+   *
+   * @param {LabelDocument} painting
+   * @returns {Promise<Wanted>}
+   */
+  async requestOf(painting) {
+    const { map, seed } = painting;
+    const whole = bounds(map);
+    const lights = this.lightsFor(painting);
+    const any = lights.any();
+    return {
+      mask: await exportMap({ ...map, data: this.readerFor(painting)(whole) }, this.model.label_set),
+      model: this.model.id,
+      seed,
+      style: this.codeFor(painting),
+      styles: any ? lights.codes : [],
+      styleMap: any ? await exportPlane({ ...map, data: lights.read(whole) }) : null,
+    };
   }
 
   /**
@@ -179,6 +232,34 @@ export class Studio {
     return names;
   }
 
+  /**
+   * Start a change of what is painted at present.
+   *
+   * @param {number} [value] instead of the chosen label or light
+   * @returns {import("../document/document.js").Gesture}
+   * @throws {import("../document/errors.js").DocumentError} when it cannot be painted on
+   */
+  begin(value) {
+    const { document } = this;
+    const { plane, label, region } = this.state;
+    if (plane === "restore") return document.beginRestore();
+    if (plane === "anew") return document.begin(value ?? 1, "edits");
+    if (plane === "styles") return document.begin(value ?? region, "styles");
+    return document.begin(value ?? label);
+  }
+
+  /** @param {Plane} plane what gestures change from now on */
+  setPlane(plane) {
+    this.hand.cancel();
+    this.store.set({ plane });
+  }
+
+  /** Paint with a light, until labels are painted again. @param {number} number 0 the painting's own, k the k-th region's */
+  paintLight(number) {
+    this.setPlane("styles");
+    this.store.set({ region: number });
+  }
+
   /** @param {ToolName} tool */
   setTool(tool) {
     if (tool !== "pick") this.lastTool = tool;
@@ -191,7 +272,7 @@ export class Studio {
 
   /** @param {number} id */
   setLabel(id) {
-    if (labelById(this.document.labelSet, id)) this.store.set({ label: id });
+    if (labelById(this.document.labelSet, id)) this.store.set({ label: id, plane: "labels" });
   }
 
   /** @param {number} size brush diameter in map pixels */
@@ -327,12 +408,9 @@ export class Studio {
   }
 
   async downloadPhoto() {
-    const { map, title, seed } = this.document;
+    const { title } = this.document;
     try {
-      const data = this.readerFor(this.document)(bounds(map));
-      const mask = await exportMap({ ...map, data }, this.model.label_set);
-      const style = this.codeFor(this.document);
-      const photo = await this.ports.fetchPicture({ mask, model: this.model.id, seed, style });
+      const photo = await this.ports.fetchPicture(await this.requestOf(this.document));
       this.ports.download(photo, `${fileName(title)}.png`);
     } catch (error) {
       this.#downloadShown(title, error);
