@@ -36,7 +36,7 @@ export class ServerError extends Error {
  * @returns {Promise<Response>}
  * @throws {ServerError}
  */
-async function request(url, init) {
+export async function request(url, init) {
   /** @type {Response} */
   let response;
   try {
