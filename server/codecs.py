@@ -176,6 +176,20 @@ def decode_map(data: bytes, labels: LabelSet, max_pixels: int) -> Map:
     return np.ascontiguousarray(_upright(ids, orientation))
 
 
+def decode_numbers(data: bytes, max_pixels: int) -> Map:
+    """The raw numbers of an 8-bit palette or greyscale PNG or lossless WebP, uint8 (height, width): what they
+    stand for is for the caller to check.
+
+    Raises Problem that names what is wrong: format, size, animation, transparency, damage, true colour.
+    """
+    header = read_header(data)
+    _check_size(header, max_pixels)
+    pixels, _, orientation = _decode(data, header)
+    if pixels.ndim == 3:
+        raise _not_a_map("Its pixels are colours, where numbers were expected.")
+    return np.ascontiguousarray(_upright(pixels, orientation))
+
+
 def decode_instances(data: bytes, shape: tuple[int, int]) -> Instances:
     """An instance map as uint16 of the mask's shape (height, width).
 

@@ -326,3 +326,13 @@ def test_pictures_are_written_in_every_format(format_: str, fast: bool) -> None:
 def test_endings_stand_for_formats() -> None:
     names = ("a.JPG", "b.jpeg", "c.webp", "d.png", "e.gif", "png")
     assert [codecs.format_of_name(name) for name in names] == ["jpeg", "jpeg", "webp", "png", None, None]
+
+
+def test_raw_numbers_are_read_as_they_stand() -> None:
+    numbers = np.array([[0, 255, 7], [1, 2, 200]], np.uint8)
+    for data in (palette_png(numbers), palette_png(numbers, transparency=255), image_file(numbers)):
+        assert np.array_equal(codecs.decode_numbers(data, 6), numbers)
+    with pytest.raises(Problem, match="colours, where numbers were expected"):
+        codecs.decode_numbers(image_file(np.zeros((2, 3, 3), np.uint8)), 6)
+    with pytest.raises(Problem, match="takes 5 in all"):
+        codecs.decode_numbers(palette_png(numbers), 5)
