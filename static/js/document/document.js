@@ -182,6 +182,8 @@ export class LabelDocument {
     this.source = painting.source ?? null;
     /** @type {LabelMap | null} */
     this.edits = this.source ? (painting.edits ?? createMap(width, height)) : null;
+    /** What was there before lights were tried. @type {{light: Light, structure: import("./history.js").Structure} | null} */
+    this.tried = null;
     /** What gestures keep to: a plane of 0 and 1, or null for everything. Not a part of the history. @type {LabelMap | null} */
     this.selection = null;
     /** Whether a hand has changed it since it was made. */
@@ -266,6 +268,7 @@ export class LabelDocument {
    */
   begin(value, plane = "labels") {
     this.gesture?.cancel();
+    this.keepLights();
     if (plane === "labels" && this.refusal) throw this.refusal;
     const map = { labels: this.layer.map, styles: this.styles, edits: this.edits }[plane];
     if (!map) throw noPhoto();
@@ -329,8 +332,9 @@ export class LabelDocument {
 
   /** One undoable step. @param {Partial<Light>} light what is not given stays */
   setLight(light) {
+    this.keepLights();
     const next = { ...this.light, ...light };
-    if (next.seed === this.seed && next.style === this.style && sameCode(next.code, this.code)) return;
+    if (sameLight(next, this)) return;
     this.history.push({ tiles: [], light: this.light });
     this.touched = true;
     this.#relight(next);
@@ -344,6 +348,61 @@ export class LabelDocument {
    */
   setRegions(regions) {
     this.#restructure({ regions: regions.slice(0, MAX_REGIONS) });
+  }
+
+  /**
+   * A light for a part is gone, one undoable step: the painting's own falls where it fell.
+   *
+   * @param {number} number 1 for the first of `regions`; higher ones move down by one, in `styles` too
+   */
+  removeRegion(number) {
+    this.gesture?.cancel();
+    this.keepLights();
+    const { styles } = this;
+    const transaction = new Transaction(styles);
+    for (let i = 0; i < styles.data.length; i++) {
+      if (styles.data[i] < number) continue;
+      const y = Math.floor(i / styles.width);
+      const x = i - y * styles.width;
+      transaction.keep(y, x, x + 1);
+      styles.data[i] = styles.data[i] === number ? 0 : styles.data[i] - 1;
+    }
+    this.#restructure({ regions: this.regions.toSpliced(number - 1, 1) }, transaction.changedTiles());
+  }
+
+  /**
+   * Lights as they are while a slider moves: shown, but no step of the history before keepLights().
+   *
+   * @param {{light?: Partial<Light>, regions?: readonly Region[]}} lights what is not given stays
+   */
+  tryLights({ light = {}, regions = this.regions }) {
+    this.tried ??= { light: this.light, structure: this.#structure };
+    this.#relight({ ...this.light, ...light });
+    this.regions = regions;
+    this.emit({ light: true });
+  }
+
+  /** What was tried becomes one undoable step. @returns {boolean} whether anything had been */
+  keepLights() {
+    const before = this.tried;
+    this.tried = null;
+    if (!before || (sameLight(before.light, this) && before.structure.regions === this.regions)) return false;
+    const structure = before.structure.regions === this.regions ? undefined : before.structure;
+    this.history.push({ tiles: [], light: before.light, structure });
+    this.touched = true;
+    this.emit({ light: true, structure: Boolean(structure), settled: true });
+    return true;
+  }
+
+  /** As if nothing had been tried. @returns {boolean} whether anything had been */
+  dropLights() {
+    const before = this.tried;
+    this.tried = null;
+    if (!before) return false;
+    this.#relight(before.light);
+    this.regions = before.structure.regions;
+    this.emit({ light: true });
+    return true;
   }
 
   // Layers
@@ -444,12 +503,13 @@ export class LabelDocument {
       this.gesture.cancel();
       return true;
     }
+    if (this.dropLights()) return true;
     return this.history.undo((step) => this.#swap(step));
   }
 
   /** @returns {boolean} whether anything happened */
   redo() {
-    if (this.gesture) return false;
+    if (this.gesture || this.tried) return false;
     return this.history.redo((step) => this.#swap(step));
   }
 
@@ -468,21 +528,21 @@ export class LabelDocument {
       opposite.structure = this.#structure;
       Object.assign(this, step.structure);
     }
-    this.#tell(step);
+    this.#tell(opposite);
     return opposite;
   }
 
-  /** Announce what a step has changed. @param {Step} step */
+  /** Announce what a step has changed. @param {Step} step as it takes the change back */
   #tell({ tiles, light, structure }) {
     this.touched = true;
     const dirty = { labels: new Rects(), styles: new Rects(), edits: new Rects() };
     for (const { map, rect } of tiles) dirty[this.#planeOf(map)].add(rect);
-    if (structure) dirty.labels.add(bounds(this.map));
+    if (structure && !looksLike(structure.layers, this.layers)) dirty.labels.add(bounds(this.map));
     for (const plane of /** @type {PlaneName[]} */ (Object.keys(dirty))) {
       for (const rect of dirty[plane].take()) this.showChange(plane, rect);
     }
-    const other = { light: Boolean(light || structure), structure: Boolean(structure) };
-    this.emit({ ...other, settled: true });
+    const relit = Boolean(light) || (structure !== undefined && structure.regions !== this.regions);
+    this.emit({ light: relit, structure: Boolean(structure), settled: true });
   }
 
   /** @param {LabelMap} map @returns {PlaneName} */
@@ -503,18 +563,39 @@ export class LabelDocument {
     return { layers: this.layers, active: this.active, regions: this.regions };
   }
 
-  /** One undoable step. @param {Partial<import("./history.js").Structure>} changes */
-  #restructure(changes) {
+  /**
+   * One undoable step.
+   *
+   * @param {Partial<import("./history.js").Structure>} changes
+   * @param {Tile[]} [tiles] pixels that were changed with it, as they were
+   */
+  #restructure(changes, tiles = []) {
     this.gesture?.cancel();
+    this.keepLights();
     const before = this.#structure;
     const layers = changes.layers && wholeBottom(changes.layers, this.labelSet);
     Object.assign(this, changes, layers && { layers });
     const weight = weightOf(before.layers, this.layers) + weightOf(this.layers, before.layers);
     /** @type {Step} */
-    const step = { tiles: [], structure: before, weight };
+    const step = { tiles, structure: before, weight };
     this.history.push(step);
     this.#tell(step);
   }
+}
+
+/**
+ * Whether two lists of layers flatten to the same labels, whatever their layers are called.
+ *
+ * @param {readonly Layer[]} a
+ * @param {readonly Layer[]} b
+ */
+function looksLike(a, b) {
+  const shown = (/** @type {readonly Layer[]} */ [bottom, ...above]) => [
+    bottom.map,
+    ...above.filter(({ visible }) => visible).map(({ map }) => map),
+  ];
+  const [first, second] = [shown(a), shown(b)];
+  return first.length === second.length && first.every((map, i) => map === second[i]);
 }
 
 function noPhoto() {
@@ -543,6 +624,11 @@ function wholeBottom(layers, labelSet) {
 function weightOf(of, beside) {
   const shared = new Set(beside.map(({ map }) => map));
   return of.reduce((sum, { map }) => (shared.has(map) ? sum : sum + map.data.length), 0);
+}
+
+/** @param {Light} a @param {Light} b */
+function sameLight(a, b) {
+  return a.seed === b.seed && a.style === b.style && sameCode(a.code, b.code);
 }
 
 /**
