@@ -9,6 +9,7 @@ import { bounds, readRect } from "./document/labelmap.js";
 import { readScenes } from "./document/scene.js";
 import { Live } from "./net/live.js";
 import { Mailbox } from "./net/mailbox.js";
+import { fetchEdit, fetchSegments, fetchStyleOf } from "./net/photos.js";
 import { fetchModels, fetchPicture } from "./net/rest.js";
 import { byId } from "./ui/dom.js";
 import { mountFiles } from "./ui/files.js";
@@ -18,6 +19,7 @@ import { Keeper, paintingOf } from "./ui/keeper.js";
 import { mountModels } from "./ui/models.js";
 import { Notices } from "./ui/notices.js";
 import { mountPalette } from "./ui/palette.js";
+import { PhotoEditing } from "./ui/photo.js";
 import { mountPresets } from "./ui/presets.js";
 import { mountSize } from "./ui/size.js";
 import { mountStart } from "./ui/start.js";
@@ -26,8 +28,9 @@ import { noticeOf, Studio } from "./ui/studio.js";
 import { mountSurface } from "./ui/surface.js";
 import { mountButtons, mountKeys } from "./ui/toolbar.js";
 import { mountTooltip } from "./ui/tooltip.js";
+import { Composite } from "./view/composite.js";
 import { LabelView } from "./view/labels.js";
-import { PhotoView } from "./view/photo.js";
+import { PhotoView, reducedPhoto, sizeOfPhoto } from "./view/photo.js";
 import { Ring } from "./view/ring.js";
 
 const WATCH = 1_000;
@@ -56,7 +59,9 @@ const studio = new Studio({
       // Whoever paints has arrived, and wants to see the photo.
       notices.dismiss("new");
     }
+    if (rect && plane === "styles") live.markStyles(rect);
     if (light) live.markStyle();
+    if (light || plane !== "styles") photo.changed({ rect });
   },
   say: (notice) => notices.say(notice),
   keep: (painting, model) => keeper.keep(painting, model),
@@ -68,6 +73,22 @@ const studio = new Studio({
   chooseFile: () => files.choose(),
   showStart: () => start.show(),
   showHelp: () => help.show(),
+});
+
+const photo = new PhotoEditing(studio, {
+  segment: (wanted) => fetchSegments(base, wanted),
+  styleOf: (wanted) => fetchStyleOf(base, wanted),
+  edit: (edit, signal) => fetchEdit(base, edit, signal),
+  sizeOf: sizeOfPhoto,
+  reduced: reducedPhoto,
+  show: async (blob, { width, height }) => {
+    const composite = blob && (await Composite.of(blob, width, height));
+    // Meanwhile another painting may have come onto the easel.
+    if (blob === (studio.state.document?.source?.blob ?? null)) photoView.setComposite(composite);
+    else composite?.close();
+  },
+  cover: (edited) => photoView.composite?.setEdited(edited),
+  settle: async (picture) => photoView.settle(picture && (await createImageBitmap(picture))),
 });
 
 const status = mountStatus(studio);
@@ -122,6 +143,7 @@ const mailbox = new Mailbox();
 async function show(frame) {
   for (let next = /** @type {Frame | null} */ (frame); next; next = mailbox.done()) {
     try {
+      photo.refresh();
       await photoView.show(next.picture, next.format);
     } catch (error) {
       notices.say(noticeOf(error, "A picture from the server could not be shown."));
@@ -130,6 +152,7 @@ async function show(frame) {
     shown = { frame: next, latency };
     framesShown++;
     photoFrame.dataset.filled = "";
+    if (next.exact) photo.settled();
     status.pace({ latency, render: next.renderMicros / 1000, exact: next.exact });
   }
 }
@@ -174,6 +197,7 @@ studio.store.watch(["document", "model", "models"], ({ document: painting, model
   const { map, labelSet } = painting;
   if (labelView.map !== map) labelView.show(map, labelSet);
   document.documentElement.style.setProperty("--aspect", String(map.width / map.height));
+  photo.follow(painting);
   if (models.length === 0) return;
   live.open({
     width: map.width,
@@ -182,7 +206,10 @@ studio.store.watch(["document", "model", "models"], ({ document: painting, model
     labelSet: studio.model.label_set.hash ?? "",
     seed: () => painting.seed,
     style: () => studio.codeFor(painting),
+    regions: () => studio.lightsFor(painting).codes,
     read: studio.readerFor(painting),
+    readStyles: (rect) => studio.lightsFor(painting).read(rect),
+    hasStyles: () => studio.lightsFor(painting).any(),
   });
 });
 

@@ -38,9 +38,10 @@ export async function fetchStyleOf(base, { photo, model }) {
 /**
  * @param {string} base
  * @param {Edit} edit
+ * @param {AbortSignal} [signal]
  * @returns {Promise<Blob>} of the photo's size, and the photo itself outside the region
  */
-export async function fetchEdit(base, edit) {
+export async function fetchEdit(base, edit, signal) {
   const form = new FormData();
   form.set("image", edit.photo, "photo");
   for (const [name, bytes] of [
@@ -57,16 +58,17 @@ export async function fetchEdit(base, edit) {
   if (edit.style) form.set("style", JSON.stringify(edit.style));
   form.set("format", edit.format);
   if (edit.quality !== undefined) form.set("quality", String(edit.quality));
-  return (await post(`${base}/edit`, form, `image/${edit.format}`)).blob();
+  return (await post(`${base}/edit`, form, `image/${edit.format}`, signal)).blob();
 }
 
 /**
  * @param {string} url
  * @param {FormData} body
  * @param {string} accept
+ * @param {AbortSignal} [signal]
  */
-function post(url, body, accept) {
-  return request(url, { method: "POST", body, headers: { Accept: accept } });
+function post(url, body, accept, signal) {
+  return request(url, { method: "POST", body, headers: { Accept: accept }, signal });
 }
 
 /** @param {string} text */

@@ -47,6 +47,7 @@
  *   showHelp: () => void,
  * }} Ports
  */
+import { t } from "../core/i18n.js";
 import { newId, newSeed } from "../core/ids.js";
 import { Store } from "../core/store.js";
 import { LabelDocument } from "../document/document.js";
@@ -153,10 +154,19 @@ export class Studio {
    * @returns {(rect: import("../document/rect.js").Rect) => Uint8Array}
    */
   readerFor({ map, labelSet }) {
+    const convert = this.converterFor(labelSet);
+    return (rect) => convert(readRect(map, rect));
+  }
+
+  /**
+   * @param {LabelSet} labelSet
+   * @returns {(ids: Uint8Array) => Uint8Array} ids of the set to those of the model's
+   */
+  converterFor(labelSet) {
     const target = this.model.label_set;
-    if (labelSet.hash === target.hash) return (rect) => readRect(map, rect);
+    if (labelSet.hash === target.hash) return (ids) => ids;
     const table = conversion(labelSet, target);
-    return (rect) => readRect(map, rect).map((id) => table[id]);
+    return (ids) => ids.map((id) => table[id]);
   }
 
   /**
@@ -374,6 +384,14 @@ export class Studio {
       { id: newId(), title: "Painting", map, labelSet, seed: FIRST_SEED },
       "A clear sky is on the easel.",
     );
+  }
+
+  /**
+   * @param {Painting} painting one with a photo under it
+   * @param {string} [said]
+   */
+  startPhoto(painting, said = t("{title} is open: paint on its labels.", { title: painting.title })) {
+    this.#start(painting, said);
   }
 
   /** @param {Painting} painting one that was kept */

@@ -42,7 +42,9 @@ export class Composite {
   static async of(photo, width, height) {
     const whole = await createImageBitmap(photo);
     const scale = Math.min(1, SHOWN / Math.max(whole.width, whole.height));
-    const [shownWidth, shownHeight] = [whole.width, whole.height].map((side) => Math.max(1, Math.round(side * scale)));
+    const [shownWidth, shownHeight] = [whole.width, whole.height].map((side) =>
+      Math.max(1, Math.round(side * scale)),
+    );
     const shown = await createImageBitmap(whole, {
       resizeWidth: shownWidth,
       resizeHeight: shownHeight,

@@ -13,6 +13,8 @@ export class PhotoView {
     this.composite = null;
     /** The newest picture, kept while a photo lies under it. @type {ImageBitmap | null} */
     this.frame = null;
+    /** The photo as it will be, while it is known. @type {ImageBitmap | null} */
+    this.settled = null;
   }
 
   /**
@@ -26,7 +28,7 @@ export class PhotoView {
     const bitmap = await createImageBitmap(blob);
     this.frame?.close();
     this.frame = bitmap;
-    this.draw();
+    this.settle(null);
   }
 
   /** From now on pictures lie over this photo; null for pictures alone. @param {Composite | null} composite */
@@ -35,17 +37,59 @@ export class PhotoView {
     this.frame?.close();
     this.frame = null;
     this.composite = composite;
+    this.settle(null);
+  }
+
+  /** The photo with its changes as it will be, until the next picture; null to let go of it. @param {ImageBitmap | null} picture */
+  settle(picture) {
+    this.settled?.close();
+    this.settled = picture;
     this.draw();
   }
 
   /** Draw what is there. */
   draw() {
-    const { canvas, context, composite, frame } = this;
+    const { canvas, context, composite, frame, settled } = this;
     const size = composite ?? frame;
     if (!size) return;
     if (canvas.width !== size.width) canvas.width = size.width;
     if (canvas.height !== size.height) canvas.height = size.height;
-    if (composite) composite.draw(context, frame);
+    if (settled) context.drawImage(settled, 0, 0, canvas.width, canvas.height);
+    else if (composite) composite.draw(context, frame);
     else if (frame) context.drawImage(frame, 0, 0);
   }
+}
+
+/**
+ * @param {Blob} photo
+ * @returns {Promise<{width: number, height: number}>} as it is shown, turned upright
+ * @throws {DOMException} when the browser cannot read it
+ */
+export async function sizeOfPhoto(photo) {
+  const bitmap = await createImageBitmap(photo);
+  const { width, height } = bitmap;
+  bitmap.close();
+  return { width, height };
+}
+
+/**
+ * @param {Blob} photo
+ * @param {number} side
+ * @returns {Promise<Blob>} the photo itself, or a smaller copy of it whose longer side is that long
+ * @throws {DOMException} when the browser cannot read it
+ */
+export async function reducedPhoto(photo, side) {
+  const bitmap = await createImageBitmap(photo);
+  const scale = side / Math.max(bitmap.width, bitmap.height);
+  if (scale >= 1) {
+    bitmap.close();
+    return photo;
+  }
+  const [width, height] = [bitmap.width, bitmap.height].map((one) => Math.max(1, Math.round(one * scale)));
+  const canvas = new OffscreenCanvas(width, height);
+  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, width, height);
+  bitmap.close();
+  return canvas.convertToBlob({ type: "image/jpeg", quality: 0.9 });
 }

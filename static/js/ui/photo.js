@@ -1,0 +1,237 @@
+/**
+ * Editing a photo: what stands on it becomes a label map, the map is painted on, and only what was changed is painted
+ * anew. While the hand moves the page lays the painting over the photo itself; when it rests the server puts the two
+ * together as they will be downloaded.
+ *
+ * @typedef {import("./studio.js").Studio} Studio
+ * @typedef {import("../document/document.js").LabelDocument} LabelDocument
+ * @typedef {import("../document/document.js").Change} Change
+ * @typedef {{photo: Blob, model: string, map: Uint8Array, newMap: Uint8Array, region: Uint8Array, seed: number,
+ *   style: readonly number[] | null, format: "png" | "webp" | "jpeg", quality?: number}} Edit
+ * @typedef {{
+ *   segment: (wanted: {photo: Blob, model: string, maxSide: number}) =>
+ *     Promise<{map: Uint8Array, width: number, height: number}>,
+ *   styleOf: (wanted: {photo: Blob, model: string}) => Promise<{style: number[]}>,
+ *   edit: (edit: Edit, signal?: AbortSignal) => Promise<Blob>,
+ *   sizeOf: (photo: Blob) => Promise<{width: number, height: number}>,
+ *   reduced: (photo: Blob, side: number) => Promise<Blob>,
+ *   show: (photo: Blob | null, size: {width: number, height: number}) => Promise<void>,
+ *   cover: (edited: Uint8Array) => void,
+ *   settle: (picture: Blob | null) => Promise<void>,
+ * }} PhotoPorts `sizeOf` and `reduced` reject when the browser cannot read the photo
+ */
+import { t } from "../core/i18n.js";
+import { newId, newSeed } from "../core/ids.js";
+import { markEdited } from "../document/edited.js";
+import { DocumentError } from "../document/errors.js";
+import { exportMap, importMap } from "../document/exchange.js";
+import { bounds } from "../document/labelmap.js";
+import { encodePng } from "../document/png.js";
+import { noticeOf } from "./studio.js";
+
+/** The longer side of a photo's label map: fine enough for outlines, and still painted live on a laptop. */
+const MAP_SIDE = 640;
+/** The longer side of the photo that a look at the finished edit is put together from. */
+const LOOK_SIDE = 1280;
+/** Milliseconds that a hand rests before that look is asked for. */
+const REST = 600;
+const FIRST_SEED = 7;
+/** What the mask of a region is exported with: black, and white for 1. */
+const MASK_PALETTE = new Uint8Array(768).fill(255, 3);
+
+export class PhotoEditing {
+  /**
+   * @param {Studio} studio
+   * @param {PhotoPorts} ports
+   */
+  constructor(studio, ports) {
+    this.studio = studio;
+    this.ports = ports;
+    /** @type {LabelDocument | null} the painting whose photo is shown */
+    this.document = null;
+    /** 1 where the painting covers the photo. */
+    this.edited = new Uint8Array(0);
+    this.stale = false;
+    /** The photo as the look is made from it. @type {Promise<Blob> | null} */
+    this.look = null;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.resting = undefined;
+    this.asking = new AbortController();
+  }
+
+  /** Whether the painting lies over a photo. */
+  get active() {
+    return this.document !== null;
+  }
+
+  /**
+   * A photo as a new painting.
+   *
+   * @param {File | Blob} photo
+   * @param {string} title
+   */
+  async open(photo, title) {
+    const { studio, ports } = this;
+    studio.ports.say({ what: t("Reading the photo…"), key: "photo", lasting: true });
+    try {
+      const size = await ports.sizeOf(photo);
+      const { id: model, label_set: labelSet, encodes_styles: encodes } = studio.model;
+      const segments = await ports.segment({ photo, model, maxSide: MAP_SIDE });
+      const seen = await importMap(segments.map, labelSet);
+      const code = encodes ? (await ports.styleOf({ photo, model })).style : null;
+      studio.startPhoto({
+        id: newId(),
+        title,
+        map: { ...seen, data: seen.data.slice() },
+        labelSet,
+        seed: FIRST_SEED,
+        code,
+        source: { blob: photo, ...size, map: seen },
+        touched: true,
+      });
+    } catch (error) {
+      studio.ports.say({ ...noticeOf(error, t("The photo could not be opened.")), key: "photo" });
+    }
+  }
+
+  /**
+   * What is on the easel now; its photo is shown, or none.
+   *
+   * @param {LabelDocument} painting
+   */
+  follow(painting) {
+    if (painting === this.document || (!painting.source && !this.document)) return;
+    this.#stop();
+    this.document = painting.source ? painting : null;
+    this.look = null;
+    const { width, height } = painting.map;
+    this.edited = new Uint8Array(width * height);
+    this.ports
+      .show(painting.source?.blob ?? null, { width, height })
+      .then(() => this.changed({ rect: bounds(painting.map) }))
+      .catch((error) =>
+        this.studio.ports.say(noticeOf(error, t("The photo under this painting cannot be shown."))),
+      );
+  }
+
+  /** @param {Pick<Change, "rect">} change of the painting on the easel */
+  changed({ rect }) {
+    if (!this.document) return;
+    this.#stop();
+    if (!rect) return;
+    markEdited(this.document, rect, this.edited);
+    this.stale = true;
+  }
+
+  /** To be called before a picture is laid over the photo. */
+  refresh() {
+    if (!this.stale) return;
+    this.stale = false;
+    this.ports.cover(this.edited);
+  }
+
+  /** A picture of the newest state has been shown: if the hand rests, have a look at how it will be. */
+  settled() {
+    clearTimeout(this.resting);
+    if (this.document && this.edited.includes(1)) this.resting = setTimeout(() => this.#look(), REST);
+  }
+
+  /**
+   * The finished photo, in its own size.
+   *
+   * @param {LabelDocument} painting
+   * @param {{format: Edit["format"], quality?: number}} how
+   * @returns {Promise<Blob>}
+   * @throws {DocumentError} when nothing is changed
+   */
+  async export(painting, how) {
+    const { source } = painting;
+    if (!source)
+      throw new DocumentError("There is no photo under this painting.", "It began with labels.", "");
+    return this.ports.edit({ ...(await this.#editOf(painting)), photo: source.blob, ...how });
+  }
+
+  /** The finished photo becomes the one that is edited on; what was painted into it is part of it. */
+  async apply() {
+    const { studio } = this;
+    const { document: painting } = studio;
+    const { source, map, labelSet, seed, style, code, title } = painting;
+    if (!source) return;
+    try {
+      const blob = await this.export(painting, { format: "png" });
+      const layer = { ...map, data: map.data.slice() };
+      const seen = { ...map, data: map.data.slice() };
+      const under = { ...source, blob, map: seen };
+      studio.startPhoto(
+        { id: newId(), title, map: layer, labelSet, seed, style, code, source: under, touched: true },
+        t("The changes are part of the photo now."),
+      );
+    } catch (error) {
+      studio.ports.say(noticeOf(error, t("The changes could not be applied.")));
+    }
+  }
+
+  /** Paint what is selected anew, as something else of the same kind; without a selection, all that is painted. */
+  another() {
+    const { document: painting } = this.studio;
+    const { selection, edits } = painting;
+    if (selection && edits) {
+      const gesture = painting.begin(1, "edits");
+      gesture.put(bounds(edits), new Uint8Array(edits.data.length).fill(1), selection.data);
+      gesture.commit();
+    }
+    painting.setLight({ seed: newSeed(painting.seed) });
+  }
+
+  #stop() {
+    clearTimeout(this.resting);
+    this.asking.abort();
+    this.ports.settle(null);
+  }
+
+  async #look() {
+    const painting = this.document;
+    const photo = painting?.source?.blob;
+    if (!painting || !photo) return;
+    this.asking = new AbortController();
+    const { signal } = this.asking;
+    try {
+      this.look ??= this.ports.reduced(photo, LOOK_SIDE);
+      const edit = {
+        ...(await this.#editOf(painting)),
+        photo: await this.look,
+        format: /** @type {const} */ ("webp"),
+      };
+      const picture = await this.ports.edit(edit, signal);
+      if (!signal.aborted) await this.ports.settle(picture);
+    } catch {
+      // The quick look stays; whether the server is there the status line says.
+    }
+  }
+
+  /** @param {LabelDocument} painting */
+  async #editOf(painting) {
+    const { studio } = this;
+    const { source, map, labelSet, seed } = painting;
+    if (!source) throw new Error("there is no photo");
+    const edited = new Uint8Array(map.data.length);
+    markEdited(painting, bounds(map), edited);
+    if (!edited.includes(1)) {
+      throw new DocumentError(
+        "Nothing of the photo is changed yet.",
+        "No label differs from what was seen in it.",
+        "Paint on the map first.",
+      );
+    }
+    const convert = studio.converterFor(labelSet);
+    const target = studio.model.label_set;
+    return {
+      model: studio.model.id,
+      seed,
+      style: studio.codeFor(painting),
+      map: await exportMap({ ...map, data: convert(source.map.data) }, target),
+      newMap: await exportMap({ ...map, data: convert(map.data) }, target),
+      region: await encodePng({ ...map, data: edited }, MASK_PALETTE),
+    };
+  }
+}
