@@ -10,7 +10,7 @@ import { readScenes } from "./document/scene.js";
 import { Live } from "./net/live.js";
 import { Mailbox } from "./net/mailbox.js";
 import { fetchEdit, fetchSegments, fetchStyleOf } from "./net/photos.js";
-import { fetchModels, fetchPicture } from "./net/rest.js";
+import { fetchModels, fetchPicture, fetchSmall } from "./net/rest.js";
 import { byId } from "./ui/dom.js";
 import { mountFiles } from "./ui/files.js";
 import { mountHelp } from "./ui/help.js";
@@ -19,6 +19,7 @@ import { Keeper, paintingOf } from "./ui/keeper.js";
 import { mountModels } from "./ui/models.js";
 import { Notices } from "./ui/notices.js";
 import { mountPalette } from "./ui/palette.js";
+import { mountPanels } from "./ui/panels.js";
 import { PhotoEditing } from "./ui/photo.js";
 import { mountPresets } from "./ui/presets.js";
 import { mountSize } from "./ui/size.js";
@@ -28,6 +29,7 @@ import { noticeOf, Studio } from "./ui/studio.js";
 import { mountSurface } from "./ui/surface.js";
 import { mountButtons, mountKeys } from "./ui/toolbar.js";
 import { mountTooltip } from "./ui/tooltip.js";
+import { mountViews } from "./ui/views.js";
 import { Composite } from "./view/composite.js";
 import { LabelView } from "./view/labels.js";
 import { PhotoView, reducedPhoto, sizeOfPhoto } from "./view/photo.js";
@@ -67,6 +69,8 @@ const studio = new Studio({
   keep: (painting, model) => keeper.keep(painting, model),
   forget: (id) => keeper.forget(id),
   fetchPicture: (wanted) => fetchPicture(base, wanted),
+  paintSmall: (wanted, signal) => fetchSmall(base, wanted, signal),
+  readStyle: async (photo, model) => (await fetchStyleOf(base, { photo, model })).style,
   shownPicture: () =>
     shown && new Blob([new Uint8Array(shown.frame.picture)], { type: `image/${shown.frame.format}` }),
   download: (file, name) => files.download(file, name),
@@ -169,9 +173,15 @@ const start = mountStart(studio, {
 mountButtons(studio);
 mountKeys(studio);
 mountTooltip();
+mountPanels(studio);
+mountViews(studio);
 mountPalette(byId("palette", HTMLElement), studio);
 mountSize(studio);
-mountPresets(byId("presets", HTMLElement), studio);
+mountPresets(byId("presets", HTMLElement), studio, {
+  now,
+  quiet: () => !document.hidden && live.settled && shown?.frame.exact === true && !studio.hand.busy,
+  wait: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
+});
 mountModels(studio);
 mountHint(studio);
 studio.store.watch(["seed", "document"], ({ seed, document: painting }) => {

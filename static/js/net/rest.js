@@ -20,13 +20,16 @@ export class ServerError extends Error {
    * @param {string} what
    * @param {string} why
    * @param {string} next
+   * @param {{status?: number, retryAfter?: number}} [http] 0: it was not reached; `retryAfter` in seconds
    */
-  constructor(what, why, next) {
+  constructor(what, why, next, { status = 0, retryAfter = 0 } = {}) {
     super(`${what} ${why} ${next}`);
     this.name = "ServerError";
     this.what = what;
     this.why = why;
     this.next = next;
+    this.status = status;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -54,6 +57,7 @@ export async function request(url, init) {
     problem.title ?? `The server answered ${response.status}.`,
     problem.detail ?? "",
     problem.next ?? "Try again in a moment.",
+    { status: response.status, retryAfter: Number(response.headers.get("retry-after")) || 0 },
   );
 }
 
@@ -79,6 +83,24 @@ export async function fetchPicture(base, wanted) {
   const form = formOf(wanted);
   form.set("format", "png");
   return (await request(`${base}/generate`, { method: "POST", body: form })).blob();
+}
+
+/**
+ * A small picture, and the code of the light that it is in.
+ *
+ * @param {string} base
+ * @param {Wanted} wanted
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<{code: number[], picture: string}>} `picture`: a data URL
+ */
+export async function fetchSmall(base, wanted, signal) {
+  const form = formOf(wanted);
+  form.set("format", "jpeg");
+  form.set("quality", "80");
+  const headers = { accept: "application/json" };
+  const response = await request(`${base}/generate`, { method: "POST", body: form, headers, signal });
+  const { style, image, media_type } = await response.json();
+  return { code: style, picture: `data:${media_type};base64,${image}` };
 }
 
 /** @param {Wanted} wanted */

@@ -14,6 +14,7 @@
  *   largest_width: number | null, largest_height: number | null, max_side: number, max_pixels: number,
  *   style_dim: number, styles: NamedStyle[], styles_by_region?: boolean, encodes_styles?: boolean, label_set: LabelSet,
  * }} Model as the server tells it, as far as the studio cares
+ * @typedef {"split" | "photo" | "map" | "over"} View
  * @typedef {{
  *   document: LabelDocument | null,
  *   tool: ToolName,
@@ -26,9 +27,15 @@
  *   seed: number,
  *   style: string | null,
  *   code: readonly number[] | null,
+ *   seedLocked: boolean,
+ *   layers: readonly import("../document/layers.js").Layer[],
+ *   active: string,
+ *   regions: readonly import("../document/document.js").Region[],
+ *   view: View,
+ *   panels: readonly string[],
  *   canUndo: boolean,
  *   canRedo: boolean,
- * }} State `region`: the style number that gestures write while lights are painted
+ * }} State `region`: the style number that gestures write while lights are painted; seed to regions are the painting's
  * @typedef {{mask: Uint8Array, model: string, seed: number, style: readonly number[] | null,
  *   styles: (readonly number[])[], styleMap: Uint8Array | null}} Wanted the exact picture of a painting: everything that
  *   it depends on; `mask` and `styleMap` are palette PNGs, `styles[k - 1]` the code of style number k
@@ -40,6 +47,8 @@
  *   keep: (document: LabelDocument, model: string | null) => void,
  *   forget: (id: string) => void,
  *   fetchPicture: (wanted: Wanted) => Promise<Blob>,
+ *   paintSmall: (wanted: Wanted, signal?: AbortSignal) => Promise<import("./lights.js").Painted>,
+ *   readStyle: (photo: Blob, model: string) => Promise<number[]>,
  *   shownPicture: () => Blob | null,
  *   download: (file: Blob, name: string) => void,
  *   chooseFile: () => Promise<File | null>,
@@ -48,11 +57,11 @@
  * }} Ports
  */
 import { t } from "../core/i18n.js";
-import { newId, newSeed } from "../core/ids.js";
+import { newId } from "../core/ids.js";
 import { Store } from "../core/store.js";
 import { LabelDocument } from "../document/document.js";
 import { exportMap, exportPlane, fitMap, importMap } from "../document/exchange.js";
-import { bounds, createMap, readRect } from "../document/labelmap.js";
+import { bounds, createMap, readRect, resizeNearest } from "../document/labelmap.js";
 import {
   conversion,
   findMeaning,
@@ -64,8 +73,13 @@ import {
 } from "../document/labelset.js";
 import { drawScene } from "../document/scene.js";
 import { Hand } from "../tools/hand.js";
+import { Lights } from "./lights.js";
 
 const FIRST_SEED = 7;
+/** The longer side of small pictures. */
+const SMALL = 128;
+/** In the order in which one key goes through them. @type {View[]} */
+export const VIEWS = ["split", "photo", "map", "over"];
 const SKY = { name: "sky" };
 /** What a hand holds at first: something that shows against the sky. */
 const FIRST_LABELS = ["mountain", "hill", "tree", "building"];
@@ -79,6 +93,12 @@ function firstLabel(set) {
 /** The brush may cover half of the shorter side. @param {State} state */
 export function maxSize({ document }) {
   return document ? Math.max(8, Math.floor(Math.min(document.map.width, document.map.height) / 2)) : 128;
+}
+
+/** What of a painting the page shows beside its pixels. @param {LabelDocument} document */
+function shownOf(document) {
+  const { light, layers, active, regions, history } = document;
+  return { ...light, layers, active, regions, canUndo: history.canUndo, canRedo: history.canRedo };
 }
 
 export class Studio {
@@ -99,6 +119,12 @@ export class Studio {
         seed: FIRST_SEED,
         style: null,
         code: null,
+        seedLocked: false,
+        layers: [],
+        active: "",
+        regions: [],
+        view: "split",
+        panels: [],
         canUndo: false,
         canRedo: false,
       }),
@@ -106,6 +132,9 @@ export class Studio {
     /** The tool to go back to after picking. @type {ToolName} */
     this.lastTool = "brush";
     this.unlisten = () => {};
+    /** @type {Set<(change: import("../document/document.js").Change) => void>} */
+    this.followers = new Set();
+    this.lights = new Lights(this);
     this.hand = new Hand({
       document: () => this.document,
       label: () => this.state.label,
@@ -258,6 +287,21 @@ export class Studio {
     return document.begin(value ?? label);
   }
 
+  /**
+   * The same of a small picture, in another light.
+   *
+   * @param {{seed: number, code: readonly number[] | null}} light
+   * @returns {Promise<Wanted>}
+   */
+  async smallRequest({ seed, code }) {
+    const { map } = this.document;
+    const whole = { ...map, data: this.readerFor(this.document)(bounds(map)) };
+    const scale = SMALL / Math.max(map.width, map.height);
+    const [width, height] = [map.width, map.height].map((side) => Math.max(1, Math.round(side * scale)));
+    const mask = await exportMap(resizeNearest(whole, width, height), this.model.label_set);
+    return { mask, model: this.model.id, seed, style: code, styles: [], styleMap: null };
+  }
+
   /** @param {Plane} plane what gestures change from now on */
   setPlane(plane) {
     this.hand.cancel();
@@ -297,6 +341,22 @@ export class Studio {
     this.setSize(direction > 0 ? Math.max(size + 1, scaled) : Math.min(size - 1, scaled));
   }
 
+  /** @param {View} view */
+  setView(view) {
+    this.store.set({ view });
+  }
+
+  nextView() {
+    this.setView(VIEWS[(VIEWS.indexOf(this.state.view) + 1) % VIEWS.length]);
+  }
+
+  /** Open a panel, or close it. @param {string} name */
+  togglePanel(name) {
+    const { panels } = this.state;
+    const open = panels.includes(name);
+    this.store.set({ panels: open ? panels.filter((one) => one !== name) : [...panels, name] });
+  }
+
   undo() {
     this.document.undo();
   }
@@ -312,13 +372,14 @@ export class Studio {
     gesture.commit();
   }
 
-  rollLight() {
-    this.document.setSeed(newSeed(this.document.seed));
+  /** @param {boolean} seedLocked whether the dice and lights that were kept leave the seed as it is */
+  lockSeed(seedLocked) {
+    this.store.set({ seedLocked });
   }
 
-  /** Choose a style, or let go of it. @param {string} id */
-  toggleStyle(id) {
-    this.document.setStyle(this.document.style === id ? null : id);
+  /** @param {(change: import("../document/document.js").Change) => void} listener hears every change of every painting */
+  follow(listener) {
+    this.followers.add(listener);
   }
 
   /**
@@ -336,19 +397,17 @@ export class Studio {
     this.store.set({
       document,
       label: fits ? label : firstLabel(document.labelSet),
-      ...document.light,
-      canUndo: document.history.canUndo,
-      canRedo: document.history.canRedo,
+      plane: "labels",
+      ...shownOf(document),
     });
     this.setSize(before ? this.state.size : Math.min(document.map.width, document.map.height) / 10);
     this.unlisten();
     this.unlisten = document.listen((change) => {
-      this.store.set({
-        ...document.light,
-        canUndo: document.history.canUndo,
-        canRedo: document.history.canRedo,
-      });
+      this.store.set(shownOf(document));
+      // A light that was undone is painted with no more.
+      if (this.state.region > document.regions.length) this.store.set({ region: 0 });
       this.ports.changed(change);
+      for (const follower of this.followers) follower(change);
       if (change.settled) this.ports.keep(document, this.state.model);
     });
     this.ports.keep(document, this.state.model);

@@ -1,0 +1,170 @@
+/**
+ * What can be done with light: choose one, roll one, mix two, for the whole picture or, while lights are painted, for
+ * the part that is painted next. Codes that only the server can tell are asked for; whatever else happened meanwhile,
+ * the last wish wins.
+ *
+ * @typedef {import("./studio.js").Studio} Studio
+ * @typedef {import("../document/light.js").NamedLight} NamedLight
+ * @typedef {{code: number[], picture: string}} Painted the code of a light, and a small picture in it as a data URL
+ */
+import { t } from "../core/i18n.js";
+import { newSeed } from "../core/ids.js";
+import { MAX_REGIONS } from "../document/document.js";
+import { mixCodes, sameLight } from "../document/light.js";
+import { noticeOf } from "./studio.js";
+
+export const MAX_SEED = 2 ** 32 - 1;
+
+export class Lights {
+  /** @param {Studio} studio */
+  constructor(studio) {
+    this.studio = studio;
+    /** Counts wishes, so that an answer that comes late is not taken for the newest. */
+    this.wish = 0;
+  }
+
+  /** Whether lights are for parts of the picture at present. */
+  get forPart() {
+    return this.studio.state.plane === "styles";
+  }
+
+  /** The light that a choice would replace: the part's, or the whole picture's. @returns {NamedLight} */
+  get chosen() {
+    const { document, state } = this.studio;
+    const region = this.forPart ? document.regions[state.region - 1] : undefined;
+    return region ?? { title: this.titleOf(document), style: document.style, code: document.code };
+  }
+
+  /**
+   * @param {{seed: number, style: string | null, code: readonly number[] | null}} light
+   * @returns {string} what to call it
+   */
+  titleOf({ seed, style, code }) {
+    const named =
+      this.studio.state.models.length > 0 && this.studio.model.styles.find(({ id }) => id === style);
+    if (named) return t(named.title);
+    return code || style ? t("A light of its own") : t("Light {seed}", { seed });
+  }
+
+  /**
+   * @param {NamedLight} light
+   * @param {number} [seed] goes with it: of its noise, and of the light itself where it has no code
+   */
+  async choose(light, seed) {
+    this.keepMix();
+    const wish = ++this.wish;
+    const { document, state } = this.studio;
+    if (!this.forPart) {
+      const fixed = state.seedLocked || seed === undefined;
+      const own = light.style === null && light.code === null;
+      if (own && fixed) await this.#chooseSeed(light.title, seed ?? document.seed);
+      else document.setLight({ style: light.style, code: light.code, ...(fixed ? {} : { seed }) });
+      return;
+    }
+    const code = this.studio.codeFor(light) ?? light.code;
+    if (code) this.#choosePart({ ...light, code });
+    else if (wish === this.wish) await this.#chooseSeed(light.title, seed ?? document.seed);
+  }
+
+  /** Choose one of the model's styles; the one that is chosen is let go of. @param {string} id */
+  async toggle(id) {
+    const style = this.studio.model.styles.find((one) => one.id === id);
+    if (!style) return;
+    const letGo = !this.forPart && this.studio.document.style === id;
+    if (letGo) this.studio.document.setStyle(null);
+    else await this.choose({ ...style, style: id });
+  }
+
+  /** The dice: another light; another noise too, unless the seed is locked or the light is for a part. */
+  async roll() {
+    const { document, state } = this.studio;
+    const seed = newSeed(document.seed);
+    if (!this.forPart && !state.seedLocked) {
+      this.wish++;
+      document.setSeed(seed);
+    } else await this.#chooseSeed(t("Light {seed}", { seed }), seed);
+  }
+
+  /** The code of a seed's light, which the server knows. @param {string} title @param {number} seed */
+  async #chooseSeed(title, seed) {
+    const wish = ++this.wish;
+    const { document } = this.studio;
+    if (this.studio.model.style_dim === 0) return;
+    const painted = await this.paint({ seed, code: null });
+    if (!painted || wish !== this.wish || document !== this.studio.document) return;
+    const light = { title, style: null, code: painted.code };
+    if (this.forPart) this.#choosePart(light);
+    else document.setLight({ style: null, code: light.code });
+  }
+
+  /** @param {{title: string, style: string | null, code: readonly number[]}} light */
+  #choosePart(light) {
+    const { document } = this.studio;
+    const known = document.regions.findIndex((region) => sameLight(region, light));
+    if (known >= 0) {
+      this.studio.paintLight(known + 1);
+      return;
+    }
+    if (document.regions.length >= MAX_REGIONS) {
+      this.studio.ports.say({
+        what: t("There are as many lights in this picture as there may be."),
+        next: t("Remove one that you do not need, or choose it to paint on."),
+        key: "regions",
+      });
+      return;
+    }
+    const { title, style, code } = light;
+    document.setRegions([...document.regions, { title, style, code }]);
+    this.studio.paintLight(document.regions.length);
+  }
+
+  /**
+   * A small picture of the painting in a light, and the light's code.
+   *
+   * @param {{seed: number, code: readonly number[] | null}} light
+   * @returns {Promise<Painted | null>} null when there is none now, which has been said
+   */
+  async paint(light) {
+    try {
+      return await this.studio.ports.paintSmall(await this.studio.smallRequest(light));
+    } catch (error) {
+      this.studio.ports.say({ ...noticeOf(error, t("This light could not be asked for.")), key: "light" });
+      return null;
+    }
+  }
+
+  /** The code of a light; that of a seed is asked for. @param {NamedLight & {seed?: number}} light */
+  async codeOf(light) {
+    const code = this.studio.codeFor(light);
+    if (code || this.studio.model.style_dim === 0) return code;
+    return (await this.paint({ seed: light.seed ?? this.studio.document.seed, code: null }))?.code ?? null;
+  }
+
+  /**
+   * Show the light between two codes; keepMix makes one step of all that was shown.
+   *
+   * @param {string} title
+   * @param {readonly number[]} a
+   * @param {readonly number[]} b
+   * @param {number} part
+   */
+  mix(title, a, b, part) {
+    const { document, state } = this.studio;
+    const code = mixCodes(a, b, part);
+    this.wish++;
+    if (!this.forPart) {
+      document.tryLights({ light: { style: null, code } });
+      return;
+    }
+    const region = { title, style: null, code };
+    const at = state.region === 0 ? document.regions.length : state.region - 1;
+    if (at >= MAX_REGIONS) return;
+    document.tryLights({ regions: document.regions.toSpliced(at, 1, region) });
+    if (state.region === 0) this.studio.paintLight(at + 1);
+  }
+
+  /** The slider is let go of. */
+  keepMix() {
+    this.studio.document.keepLights();
+  }
+}
