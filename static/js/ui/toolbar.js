@@ -33,17 +33,15 @@ export function mountButtons(studio) {
 function dress(button, action, studio) {
   const { run, enabled, pressed } = action;
   if (action.icon) button.append(icon(action.icon));
-  if (action.short && button.dataset.text !== undefined) {
-    button.append(make("span", { class: "button-text" }, action.short));
-  }
+  button.append(make("span", { class: "button-text" }, action.short ?? action.title));
   button.type = "button";
   button.dataset.tip = action.title;
   if (action.hint) button.dataset.tipHint = action.hint;
   if (action.keys.length > 0) button.dataset.tipKeys = keyCaps(action.keys[0], MAC).join(" + ");
   button.setAttribute("aria-label", action.title);
-  button.setAttribute("aria-keyshortcuts", action.keys.map(ariaKeys).join(" "));
+  if (action.keys.length > 0) button.setAttribute("aria-keyshortcuts", action.keys.map(ariaKeys).join(" "));
   button.addEventListener("click", () => run?.(studio));
-  studio.store.watch(["document", "tool", "models", "canUndo", "canRedo"], (state) => {
+  studio.store.watch(["document", "tool", "models", "canUndo", "canRedo", "view", "panels"], (state) => {
     button.disabled = enabled ? !enabled(state) : false;
     if (pressed) button.setAttribute("aria-pressed", String(pressed(state)));
   });

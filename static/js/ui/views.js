@@ -1,0 +1,91 @@
+/**
+ * What the stage shows: photo and map side by side, one of them, or the map over the photo; and the comparison of both
+ * while Tab is held.
+ *
+ * Tab stays the key that walks through the page: it compares only while the pointer is over the stage, and there only
+ * when it is held; a short press walks on as ever.
+ *
+ * @typedef {import("./studio.js").Studio} Studio
+ * @typedef {import("./studio.js").View} View
+ */
+import { recall, remember } from "../core/remember.js";
+import { byId } from "./dom.js";
+import { VIEWS } from "./studio.js";
+
+/** How long Tab is down before it compares, in milliseconds. */
+const HELD = 150;
+
+/** @param {Studio} studio */
+export function mountViews(studio) {
+  const stage = byId("stage", HTMLElement);
+  const opacity = byId("map-opacity", HTMLInputElement);
+  studio.setView(VIEWS.find((view) => view === recall("view")) ?? "split");
+  opacity.value = String(recall("opacity") ?? 40);
+
+  const showOpacity = () => {
+    const part = Number(opacity.value) / 100;
+    stage.style.setProperty("--map-opacity", String(part));
+    opacity.style.setProperty("--part", String(part));
+    remember("opacity", Number(opacity.value));
+  };
+  opacity.addEventListener("input", showOpacity);
+  showOpacity();
+
+  studio.store.watch(["view"], ({ view }) => {
+    stage.dataset.view = view;
+    opacity.hidden = view !== "over";
+    remember("view", view);
+  });
+
+  const arrange = () => {
+    const map = studio.state.document?.map;
+    const { width, height } = stage.getBoundingClientRect();
+    if (map && height > 0) stage.dataset.split = betterSplit(width, height, map.width / map.height);
+  };
+  new ResizeObserver(arrange).observe(stage);
+  studio.store.watch(["document"], arrange);
+
+  compareWhileHeld(stage);
+}
+
+/**
+ * @param {number} width of the stage
+ * @param {number} height
+ * @param {number} aspect of the picture
+ * @returns {"row" | "column"} what shows two pictures larger
+ */
+export function betterSplit(width, height, aspect) {
+  const beside = Math.min(width / 2, height * aspect);
+  const above = Math.min(width, (height / 2) * aspect);
+  return beside >= above ? "row" : "column";
+}
+
+/** @param {HTMLElement} stage */
+function compareWhileHeld(stage) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let waiting;
+  const stop = () => {
+    clearTimeout(waiting);
+    waiting = undefined;
+    delete stage.dataset.comparing;
+  };
+  addEventListener("keydown", (event) => {
+    if (event.key !== "Tab" || !stage.matches(":hover") || document.querySelector("dialog[open]")) return;
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    // Repeats of a held key would walk on and on. The first press walks; it is taken back where it becomes a hold.
+    if (event.repeat) {
+      event.preventDefault();
+      return;
+    }
+    const before = document.activeElement;
+    waiting = setTimeout(() => {
+      stage.dataset.comparing = "";
+      if (before instanceof HTMLElement && before !== document.body) before.focus({ preventScroll: true });
+      else if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
+    }, HELD);
+  });
+  addEventListener("keyup", (event) => {
+    if (event.key === "Tab") stop();
+  });
+  addEventListener("blur", stop);
+}
