@@ -10,6 +10,17 @@ from engine.device import Compute
 from engine.errors import EngineError, UnknownModel
 from engine.library import Library
 from engine.painter import MAX_SEED, Painter
+from engine.regions import MAX_REGIONS, paints_styles_by_region
 from models.spec import MAX_STYLE
 
-__all__ = ["MAX_SEED", "MAX_STYLE", "Compute", "EngineError", "Library", "Painter", "UnknownModel"]
+__all__ = [
+    "MAX_REGIONS",
+    "MAX_SEED",
+    "MAX_STYLE",
+    "Compute",
+    "EngineError",
+    "Library",
+    "Painter",
+    "UnknownModel",
+    "paints_styles_by_region",
+]

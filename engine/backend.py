@@ -22,15 +22,17 @@ LEAK = 0.2  # slope of every LeakyReLU in the trunk
 class Modulation:
     """One SPADE norm applied to one batch.
 
-    v = x + noise·strengthᵀ;  v = v·pre₀ + pre₁;  v = v·scale[p] + shift[p];  v = v·post₀ + post₁
+    v = x + noise·strengthᵀ;  v = v·pre₀ + pre₁;  v = v·scale[p] + shift[p];  v = v·post[k]₀ + post[k]₁
 
-    with p the pattern number at the pixel (Park et al. 2019, eq. 1, where scale = 1 + γ and shift = β).
+    with p the pattern number at the pixel (Park et al. 2019, eq. 1, where scale = 1 + γ and shift = β), and k
+    the image's number, or the number of the blend of styles at the pixel.
 
     index: int32 (B, h, w), pattern numbers: rows of `table`.
     table: the backend's dtype, (R, 2·C): scale, then shift.
     pre: float32 (1 or B, 2, C): the parameter-free norm, 1/σ and −μ/σ.
-    post: float32 (B, 2, C), the style's scale and shift (built-in family), or None.
+    post: float32 (K, 2, C), the style's scale and shift (built-in family), or None.
     noise, strength: float32 (1 or B, h, w, J) and (C, J), or None.
+    blend: int32 (B, h, w), rows of `post`; None where an image has one style, and K is B.
     """
 
     index: Tensor
@@ -39,6 +41,7 @@ class Modulation:
     post: Tensor | None = None
     noise: Tensor | None = None
     strength: Tensor | None = None
+    blend: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -14,55 +13,13 @@ from torch import Tensor
 from engine.device import upload
 from engine.modulation import NOTED_EVERY, LevelTables, most_windows, row_bytes
 from engine.patterns import REACH, Cells, Numbers, at_most_distinct, cells_of, distinct_windows
+from engine.rect import Rect
+from engine.regions import BlendLevel, Blends, StylePlane
 from models.spade import instance_edges
 
 LabelMap = NDArray[np.uint8]
 InstanceMap = NDArray[np.uint16]
 Scalar = TypeVar("Scalar", bound=np.generic)
-
-
-@dataclass(frozen=True, slots=True)
-class Rect:
-    """Rows top … bottom−1, columns left … right−1."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    def __bool__(self) -> bool:
-        return self.top < self.bottom and self.left < self.right
-
-    @property
-    def area(self) -> int:
-        return (self.bottom - self.top) * (self.right - self.left)
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        return slice(self.top, self.bottom), slice(self.left, self.right)
-
-    def grown(self, by: int, height: int, width: int) -> Rect:
-        """With a margin, cut to a height × width plane."""
-        return Rect(
-            max(0, self.top - by),
-            max(0, self.left - by),
-            min(height, self.bottom + by),
-            min(width, self.right + by),
-        )
-
-    def union(self, other: Rect | None) -> Rect:
-        if other is None:
-            return self
-        return Rect(
-            min(self.top, other.top),
-            min(self.left, other.left),
-            max(self.bottom, other.bottom),
-            max(self.right, other.right),
-        )
-
-    def sampled(self, factor: int) -> Rect:
-        """Which cells of a grid that takes every factor-th pixel lie inside."""
-        return Rect(*(-(-side // factor) for side in (self.top, self.left, self.bottom, self.right)))
 
 
 class Level:
@@ -160,6 +117,7 @@ class Canvas:
         width, height: of the map. padded: (H, W) that is painted, at least as large.
         factors: pixels per cell of each level. instance_edges: whether the model reads those.
         label: the class that everything is at first.
+        blends: of styles, where they act after the labels; else a cell holds its style's number too.
     """
 
     def __init__(
@@ -171,22 +129,33 @@ class Canvas:
         *,
         instance_edges: bool,
         label: int,
+        blends: Blends | None = None,
     ) -> None:
         self.width, self.height, self.padded = width, height, padded
         self.labels: LabelMap = np.full((height, width), label, np.uint8)
         self.instances: InstanceMap | None = None
-        self.style_map: Cells | None = None
+        self.style_plane: StylePlane | None = None  # None where it would be all 0
+        self.blends = blends
         self._has_edges = instance_edges
         self._cells: Cells = np.zeros(padded, np.int32)
         self.levels = [Level(self._cells[::factor, ::factor]) for factor in factors]
         self._factors = factors
         self._dirty: Rect | None = Rect(0, 0, height, width)
+        self._restyled: Rect | None = None
         self.changed: Rect | None = None  # in pixels, since the caller last cleared it
 
     @property
     def nbytes(self) -> int:
         """What is kept between pictures."""
-        return self.labels.nbytes + self._cells.nbytes + sum(level.nbytes for level in self.levels)
+        styles = 0 if self.style_plane is None else self.style_plane.nbytes
+        blends = 0 if self.blends is None else self.blends.nbytes
+        levels = sum(level.nbytes for level in self.levels)
+        return self.labels.nbytes + self._cells.nbytes + levels + styles + blends
+
+    @property
+    def blend_levels(self) -> Sequence[BlendLevel]:
+        """The blends of styles, by level; none where one style acts everywhere."""
+        return () if self.blends is None or self.style_plane is None else self.blends.levels
 
     def put(self, x: int, y: int, labels: LabelMap) -> None:
         """Replace a rectangle, which lies inside."""
@@ -199,32 +168,53 @@ class Canvas:
         self.instances = instances
         self._dirty = Rect(0, 0, self.height, self.width)
 
-    def put_styles(self, style_map: Cells | None) -> None:
-        """Which style code each pixel takes: int32 (h, w), or None for the first one everywhere."""
-        self.style_map = style_map
-        self._dirty = Rect(0, 0, self.height, self.width)
+    def put_styles(self, x: int, y: int, numbers: StylePlane) -> None:
+        """Say for a rectangle, which lies inside, which style each pixel takes."""
+        if self.style_plane is None and not numbers.any():
+            return
+        height, width = numbers.shape
+        plane = np.zeros_like(self.labels) if self.style_plane is None else self.style_plane
+        plane[y : y + height, x : x + width] = numbers
+        self.style_plane = plane if plane.any() else None
+        rect = Rect(y, x, y + height, x + width)
+        if self.blends is None:
+            self._dirty = rect.union(self._dirty)
+        else:
+            self._restyled = rect.union(self._restyled)
 
     def refresh(self) -> None:
-        """Bring the cells, and what the levels know of them, up to date."""
-        if self._dirty is None:
-            return
+        """Bring the cells, and what the levels know of them, up to date; and the blends of styles."""
+        if self._dirty is not None:
+            rect = self._reached(self._dirty, int(self._has_edges))
+            self._cells[rect.slices] = self._cells_in(rect)
+            for level, factor in zip(self.levels, self._factors, strict=True):
+                level.mark(rect.sampled(factor))
+            self.changed, self._dirty = rect.union(self.changed), None
+        if self._restyled is not None and self.blends is not None:
+            rect = self._reached(self._restyled, self.blends.reach)
+            self.blends.refresh(self._styles_in, rect)
+            self.changed, self._restyled = rect.union(self.changed), None
+
+    def _reached(self, rect: Rect, margin: int) -> Rect:
+        """All that a rectangle of the map changes, so many pixels around it included."""
         height, width = self.padded
         # The last row and column stand for all that follow them.
         reached = Rect(
-            self._dirty.top,
-            self._dirty.left,
-            height if self._dirty.bottom == self.height else self._dirty.bottom,
-            width if self._dirty.right == self.width else self._dirty.right,
+            rect.top,
+            rect.left,
+            height if rect.bottom == self.height else rect.bottom,
+            width if rect.right == self.width else rect.right,
         )
-        rect = reached.grown(int(self._has_edges), height, width)
-        self._cells[rect.slices] = self._cells_in(rect)
-        for level, factor in zip(self.levels, self._factors, strict=True):
-            level.mark(rect.sampled(factor))
-        self.changed, self._dirty = rect.union(self.changed), None
+        return reached.grown(margin, height, width)
+
+    def _styles_in(self, rect: Rect) -> StylePlane:
+        if self.style_plane is None:
+            return np.zeros((rect.bottom - rect.top, rect.right - rect.left), np.uint8)
+        return self._piece(self.style_plane, rect)
 
     def _cells_in(self, rect: Rect) -> Cells:
         labels = self._piece(self.labels, rect)
-        styles = None if self.style_map is None else self._piece(self.style_map, rect)
+        styles = None if self.style_plane is None or self.blends is not None else self._styles_in(rect)
         if not self._has_edges:
             return cells_of(labels, None, styles)
         around = rect.grown(1, *self.padded)
@@ -239,6 +229,7 @@ class Canvas:
         return cells_of(labels, edges[inner.slices], styles)
 
     def _piece(self, plane: NDArray[Scalar], rect: Rect) -> NDArray[Scalar]:
-        rows = np.minimum(np.arange(rect.top, rect.bottom), self.height - 1)
-        columns = np.minimum(np.arange(rect.left, rect.right), self.width - 1)
+        """A rectangle of a plane, which goes on beyond its edges as it is there."""
+        rows = np.arange(rect.top, rect.bottom).clip(0, self.height - 1)
+        columns = np.arange(rect.left, rect.right).clip(0, self.width - 1)
         return plane[rows[:, None], columns[None, :]]

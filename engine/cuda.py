@@ -7,6 +7,7 @@ on aligned memory, so that a library that chooses by shape or by alignment alway
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from typing import Protocol, cast
 
 import torch
@@ -79,12 +80,18 @@ def _compare(fused: Passes, plain: Passes, device: torch.device, dtype: torch.dt
         torch.sin(numbers[: 2 * 35] + 3).view(1, *size, 2),
         torch.cos(numbers[: 2 * channels] + 4).view(channels, 2),
     )
+    several = replace(
+        modulation,
+        post=torch.sin(numbers[: 6 * channels] + 5).view(3, 2, channels),
+        blend=(modulation.index % 3).to(torch.int32),
+    )
     results: list[Tensor] = []
     for passes in (fused, plain):
-        modulated = torch.empty(1, *size, channels, device=device, dtype=dtype)
+        modulated, blended = (torch.empty(1, *size, channels, device=device, dtype=dtype) for _ in range(2))
         passes.modulate(x, modulation, doubled=True, activate=True, out=modulated)
+        passes.modulate(modulated, several, doubled=False, activate=False, out=blended)
         finished = torch.empty_like(modulated)
-        passes.finish(modulated[0], modulation.pre[0, 0], x[0], doubled=True, out=finished[0])
+        passes.finish(blended[0], modulation.pre[0, 0], x[0], doubled=True, out=finished[0])
         results.append(finished.float())
     error = max(1e-5, 4 * torch.finfo(dtype).eps)
     if not torch.allclose(*results, rtol=error, atol=error):

@@ -86,7 +86,8 @@ class RecordedTrunk:
     """A trunk whose frames are recorded when their kind comes a second time.
 
     Args:
-        plain: what paints frames that cannot be recorded: those without tables, and very large ones.
+        plain: what paints frames that cannot be recorded: those without tables, those with styles by region,
+            and very large ones.
     """
 
     def __init__(self, network: Network, backend: Backend, plain: Trunk, recorder: Recorder) -> None:
@@ -105,7 +106,8 @@ class RecordedTrunk:
         """`Trunk.run`, the same bytes; the result is good until the next run."""
         tables = [level for level in levels if isinstance(level, TableLevel)]
         pixels = start.shape[0] * levels[-1].size[0] * levels[-1].size[1]
-        if self._recorder is None or len(tables) < len(levels) or pixels > _MOST_PIXELS:
+        unlike = len(tables) < len(levels) or extras.blends  # tables of blends grow from picture to picture
+        if self._recorder is None or unlike or pixels > _MOST_PIXELS:
             return self._plain.run(start, levels, extras, keep)
         frame = self._frame(start, tables, extras, keep)
         frame.load(start, tables, extras)

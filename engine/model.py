@@ -8,6 +8,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from threading import RLock
 
 import numpy as np
@@ -22,6 +23,7 @@ from engine.graphs import frames_of
 from engine.modulation import DenseLevel, Extras, Level, TableCache, TableLevel
 from engine.network import Network, Norm
 from engine.preview import Preview
+from engine.regions import BlendLevel, Blends, reach_of
 from engine.trunk import Trunk, Workspace, to_bytes
 from models.checkpoint import LoadedModel
 from models.pix2pix import Pix2PixGenerator
@@ -34,16 +36,21 @@ _NOISE_BYTES = 64 << 20
 class Style:
     """The style of one picture.
 
-    code: float32 (D,). codes: float32 (S, D) where pixels choose among several (the canvas's style map says
-    which).
-    per_pixel: float32 (D, H, W) where every pixel has its own, or None. seed: of the noise field.
+    code: float32 (D,). seed: of the noise field.
+    regions: float32 (D,) each, the styles 1, 2 … of the canvas's style plane; `code` is its style 0.
+    per_pixel: float32 (D, H, W) where every pixel has its own, in place of all these, or None.
     """
 
     code: Tensor
     seed: int = 0
-    codes: Tensor | None = None
+    regions: tuple[Tensor, ...] = ()
     per_pixel: Tensor | None = None
     posts: dict[Norm, Tensor] = field(default_factory=dict["Norm", Tensor])
+
+    @property
+    def codes(self) -> list[Tensor]:
+        """By their numbers in a style plane."""
+        return [self.code, *self.regions]
 
 
 class Model:
@@ -93,14 +100,20 @@ class Model:
     def canvas(self, width: int, height: int) -> Canvas:
         """A new canvas, all of the first class."""
         first = self.spec.labels.labels[0].id
-        network = self.network
+        network, padded = self.network, self.padded(width, height)
+        blends = None
+        if network.styled_norms:
+            row_bytes = [sum(8 * norm.channels for norm in norms) for norms in self._norms_by_level]
+            reach, device = reach_of(width, height), self.backend.device
+            blends = Blends(padded, reach, network.factors, row_bytes, device)
         return Canvas(
             width,
             height,
-            self.padded(width, height),
+            padded,
             network.factors,
             instance_edges=network.instance_edges,
             label=first,
+            blends=blends,
         )
 
     @property
@@ -142,7 +155,7 @@ class Model:
             levels = self._levels([canvas], [style], frame)
             if not all(isinstance(level, TableLevel) for level in levels):
                 return None
-            extras = self.extras([style], *canvas.padded)
+            extras = self.extras([canvas], [style])
             preview.update(self.trunk, self.start([canvas], [style]), levels, extras, changed)
         canvas.changed = None
         return _cropped(preview.picture, canvas)
@@ -174,7 +187,7 @@ class Model:
         """Bring canvases and tables up to date: the batch's modulation by level."""
         for canvas in canvases:
             canvas.refresh()
-        codes = self._codes(styles[0])
+        codes = self._codes(canvases[0], styles[0])
         if styles[0].per_pixel is not None:
             return [
                 DenseLevel(self.backend, level.cells, style=styles[0].per_pixel[:, ::factor, ::factor])
@@ -191,24 +204,25 @@ class Model:
             indices = [canvas.levels[number].index for canvas in canvases]
             found = [index for index in indices if index is not None]
             if len(found) == len(indices):
-                levels.append(
-                    TableLevel(self.backend, shared, found[0] if len(found) == 1 else torch.cat(found))
-                )
+                levels.append(TableLevel(self.backend, shared, _joined(found)))
             else:
                 levels.append(DenseLevel(self.backend, canvases[0].levels[number].cells, codes))
         return levels
 
-    def extras(self, styles: Sequence[Style], height: int, width: int) -> Extras:
-        """Styles and noise of a batch of H×W pictures."""
-        posts: dict[Norm, Tensor] = {}
-        for norm in self.network.norms:
-            if norm.style is not None:
-                rows = [self._posts(style)[norm] for style in styles]
-                posts[norm] = rows[0] if len(rows) == 1 else torch.cat(rows)
+    def extras(self, canvases: Sequence[Canvas], styles: Sequence[Style]) -> Extras:
+        """Styles and noise of a batch of pictures of one size, all with a style plane or all without."""
+        height, width = canvases[0].padded
+        both = list(zip(canvases, styles, strict=True))
+        posts = {
+            norm: _joined([self._acting(norm, canvas, style) for canvas, style in both])
+            for norm in self.network.norms
+            if norm.style is not None
+        }
         fields = [self._noise_of(style.seed, height, width) for style in styles]
-        if len({style.seed for style in styles}) == 1:
-            return Extras(posts, fields[0])
-        return Extras(posts, [torch.cat(level) for level in zip(*fields, strict=True)])
+        alike = len({style.seed for style in styles}) == 1
+        noises = fields[0] if alike else [torch.cat(level) for level in zip(*fields, strict=True)]
+        by_level = zip(*(canvas.blend_levels for canvas in canvases), strict=True)
+        return Extras(posts, noises, [_rows_of(levels) for levels in by_level])
 
     def start(self, canvases: Sequence[Canvas], styles: Sequence[Style]) -> Tensor:
         """The start grid's activation: (B, h, w, C)."""
@@ -217,7 +231,7 @@ class Model:
         conv, factor = self.network.start, self.network.factors[0]
         starts: list[Tensor] = []
         for canvas, style in zip(canvases, styles, strict=True):
-            level, codes = canvas.levels[0].cells, self._codes(style)
+            level, codes = canvas.levels[0].cells, self._codes(canvas, style)
             per_pixel = None if style.per_pixel is None else style.per_pixel[:, ::factor, ::factor]
             map_ = DenseLevel(self.backend, level, codes, per_pixel)
             starts.append(map_.label_conv(conv, conv.style_rows(codes), 0, level.shape[0]))
@@ -226,14 +240,13 @@ class Model:
     def _paint(
         self, canvases: Sequence[Canvas], styles: Sequence[Style], preview: Preview | None = None
     ) -> list[Picture]:
-        height, width = canvases[0].padded
-        self.workspace.begin(len(canvases), height, width)
+        self.workspace.begin(len(canvases), *canvases[0].padded)
         with self._frame(canvases) as frame:
             levels = self._levels(canvases, styles, frame)
             together = all(isinstance(level, TableLevel) for level in levels)
             if together or len(canvases) == 1:
                 keep = preview.outputs if preview is not None else ()
-                extras = self.extras(styles, height, width)
+                extras = self.extras(canvases, styles)
                 raw = self.frames.run(self.start(canvases, styles), levels, extras, keep)
             else:
                 raw = None
@@ -247,11 +260,13 @@ class Model:
         return [_cropped(picture, canvas) for picture, canvas in zip(pictures, canvases, strict=True)]
 
     def _groups(self, canvases: Sequence[Canvas], styles: Sequence[Style]) -> list[list[int]]:
-        """Which can share a forward pass: equal sizes, and equal styles where tables depend on them."""
+        """Which can share a forward pass: equal sizes, equal styles where tables depend on them, and all with
+        blends of styles or all without."""
         groups: OrderedDict[object, list[int]] = OrderedDict()
         for i, (canvas, style) in enumerate(zip(canvases, styles, strict=True)):
-            codes = self._codes(style)
-            key: object = (canvas.padded, None if codes is None else codes.numpy().tobytes())
+            codes = self._codes(canvas, style)
+            of_codes = None if codes is None else codes.numpy().tobytes()
+            key: object = (canvas.padded, of_codes, bool(canvas.blend_levels))
             groups.setdefault(i if style.per_pixel is not None else key, []).append(i)
         return list(groups.values())
 
@@ -261,17 +276,25 @@ class Model:
             [norm for norm in self.network.norms if norm.level == i] for i in range(len(self.network.factors))
         ]
 
-    def _codes(self, style: Style) -> Tensor | None:
+    def _codes(self, canvas: Canvas, style: Style) -> Tensor | None:
         """The style codes that hidden layers read (OASIS)."""
         if not self.network.styled_labels or style.per_pixel is not None:
             return None
-        return style.code.unsqueeze(0) if style.codes is None else style.codes
+        return torch.stack(style.codes if canvas.style_plane is not None else style.codes[:1])
+
+    def _acting(self, norm: Norm, canvas: Canvas, style: Style) -> Tensor:
+        """A norm's scale and shift under a picture's style, or under each blend of its styles: (K, 2, C)."""
+        posts = self._posts(style)[norm]
+        if canvas.blend_levels:
+            return canvas.blend_levels[norm.level].table(norm, posts)
+        return posts[:1] if style.regions else posts
 
     def _posts(self, style: Style) -> dict[Norm, Tensor]:
+        """Each norm's scale and shift under each of a style's codes: float32 (S, 2, C)."""
         if not style.posts:
-            mapped = self.network.mapped(style.code)
+            mapped = [self.network.mapped(code) for code in style.codes]
             style.posts = {
-                norm: self.network.post(norm, mapped).to(self.backend.device)
+                norm: torch.cat([self.network.post(norm, code) for code in mapped]).to(self.backend.device)
                 for norm in self.network.norms
                 if norm.style is not None
             }
@@ -289,6 +312,18 @@ class Model:
         ):
             self._noise.popitem(last=False)
         return self._noise[key]
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+
+
+def _rows_of(levels: Sequence[BlendLevel]) -> Tensor:
+    """Which blend acts where on several canvases, whose tables stand one after the other: int32 (B, h, w)."""
+    before = accumulate((level.count for level in levels[:-1]), initial=0)
+    return _joined(
+        [level.index + first if first else level.index for level, first in zip(levels, before, strict=True)]
+    )
 
 
 def _cropped(picture: Picture, canvas: Canvas) -> Picture:

@@ -257,16 +257,23 @@ def _last_used(levels: Iterable[LevelTables]) -> int:
 
 @dataclass(frozen=True)
 class Extras:
-    """What acts on a norm beside the labels, for a batch: the style's scale and shift, float32 (B, 2, C), by
-    norm, and each stage's noise field, float32 (1 or B, h, w, J)."""
+    """What acts on a norm beside the labels, for a batch.
+
+    posts: the style's scale and shift, float32 (B, 2, C), by norm.
+    noises: each stage's noise field, float32 (1 or B, h, w, J).
+    blends: empty; or, for pictures with styles by region, by level: int32 (B, h, w), which row of `posts`, of
+    which there are then any number, acts at each cell.
+    """
 
     posts: dict[Norm, Tensor] = field(default_factory=dict["Norm", Tensor])
     noises: Sequence[Tensor] = ()
+    blends: Sequence[Tensor] = ()
 
     def modulation(self, norm: Norm, stage: int, index: Tensor, table: Tensor, x: Tensor) -> Modulation:
         noise = self.noises[stage] if norm.strength is not None else None
         pre = _instance_statistics(x) if norm.statistics is None else norm.statistics
-        return Modulation(index, table, pre, self.posts.get(norm), noise, norm.strength)
+        blend = self.blends[norm.level] if self.blends and norm.style is not None else None
+        return Modulation(index, table, pre, self.posts.get(norm), noise, norm.strength, blend)
 
 
 class Level(Protocol):
@@ -332,10 +339,13 @@ class DenseLevel:
             index = torch.arange(table.shape[0], device=x.device, dtype=torch.int32).view(
                 1, bottom - top, width
             )
-            noise = None if whole.noise is None else whole.noise[:, top:bottom].contiguous()
+            noise, blend = (
+                None if plane is None else plane[:, top:bottom].contiguous()
+                for plane in (whole.noise, whole.blend)
+            )
             self.backend.modulate(
                 x[:, top // 2 : (bottom + 1) // 2] if doubled else x[:, top:bottom],
-                Modulation(index, table, whole.pre, whole.post, noise, whole.strength),
+                Modulation(index, table, whole.pre, whole.post, noise, whole.strength, blend),
                 doubled=doubled,
                 activate=activate,
                 out=out[:, top:bottom],

@@ -124,6 +124,8 @@ class Network:
     """The parts of one generator on a backend, weights packed.
 
     stages: the blocks, in order. factors: pixels per cell at each level, coarsest first.
+    styled_labels: its convolutions read labels and style together (OASIS). styled_norms: its norms read the
+    style after the labels (built-in family).
     """
 
     def __init__(self, generator: ModulatedGenerator, backend: Backend) -> None:
@@ -133,6 +135,7 @@ class Network:
         self._styled = generator if isinstance(generator, StyledSpadeGenerator) else None
         self.instance_edges = generator.instance_edges
         self.styled_labels = isinstance(generator, OasisGenerator)
+        self.styled_norms = self._styled is not None
         # A norm that divides by the frame's own deviation enlarges what was rounded before it.
         self._sensitive = not all(
             isinstance(module, nn.BatchNorm2d)

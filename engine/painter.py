@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, SupportsIndex, get_args
+from typing import Literal, SupportsIndex, get_args
 
 import numpy as np
 import torch
@@ -13,22 +13,21 @@ from engine.arguments import Values, are_within, array_of, whole_number
 from engine.canvas import Canvas, InstanceMap, LabelMap
 from engine.errors import EngineError
 from engine.model import Model, Picture, Style
-from engine.patterns import Cells
 from engine.plain import PlainModel
 from engine.preview import Preview
+from engine.regions import MAX_REGIONS, StylePlane, paints_styles_by_region
 from models.noise import style_from_seed
 from models.spec import MAX_STYLE
 
 MAX_SEED = 2**32 - 1
-MAX_STYLES = 256  # that regions can choose among
 Quality = Literal["exact", "live"]
 
 
 class Painter:
-    """Paints one label map in one style. Each painter is for one thread at a time; several may paint at once,
-    and take turns.
+    """Paints one label map, in one style or in several by region. Each painter is for one thread at a time;
+    several may paint at once, and take turns.
 
-    Equal map, style, noise seed, model, device, precision and thread count give equal bytes, whatever was
+    Equal map, styles, noise seed, model, device, precision and thread count give equal bytes, whatever was
     painted before.
 
     Args:
@@ -61,9 +60,19 @@ class Painter:
 
     @property
     def style(self) -> tuple[float, ...]:
-        """The current style code; the first one where pixels choose among several (`set_styles`), and their
-        mean where every pixel has its own (`set_style_field`)."""
-        return tuple(float(value) for value in self._style.code)
+        """The painter's own style code; the mean where every pixel has one (`set_style_field`)."""
+        return _numbers(self._style.code)
+
+    @property
+    def regions(self) -> tuple[tuple[float, ...], ...]:
+        """The style codes of regions: numbers 1, 2 … of the style plane."""
+        return tuple(_numbers(code) for code in self._style.regions)
+
+    @property
+    def style_plane(self) -> StylePlane:
+        """A copy of the style plane, uint8 (H, W)."""
+        plane = self._canvas.style_plane
+        return np.zeros((self.height, self.width), np.uint8) if plane is None else plane.copy()
 
     @property
     def exact(self) -> bool:
@@ -110,20 +119,27 @@ class Painter:
         Raises:
             EngineError: not inside the canvas, another type, or an unknown id; the map stays as it was.
         """
-        x, y, labels = whole_number(x, "x"), whole_number(y, "y"), array_of(labels, "the patch")
-        if labels.ndim != 2 or labels.dtype != np.uint8:
+        x, y, labels = self._checked_patch(x, y, labels, "labels")
+        self._check_ids(labels)
+        self._canvas.put(x, y, labels)
+
+    def _checked_patch(
+        self, x: SupportsIndex, y: SupportsIndex, values: NDArray[np.uint8], what: str
+    ) -> tuple[int, int, NDArray[np.uint8]]:
+        """A rectangle of a plane of bytes, and where it goes."""
+        x, y, values = whole_number(x, "x"), whole_number(y, "y"), array_of(values, "the patch")
+        if values.ndim != 2 or values.dtype != np.uint8:
             raise EngineError(
-                f"labels of type {labels.dtype} {labels.shape}", "expected uint8 (h, w)", "Convert them."
+                f"{what} of type {values.dtype} {values.shape}", "expected uint8 (h, w)", "Convert them."
             )
-        height, width = labels.shape
-        if not (x >= 0 and y >= 0 and x + width <= self.width and y + height <= self.height and labels.size):
+        height, width = values.shape
+        if not (x >= 0 and y >= 0 and x + width <= self.width and y + height <= self.height and values.size):
             raise EngineError(
                 f"a patch of {width}×{height} at ({x}, {y})",
                 f"it does not lie inside the canvas of {self.width}×{self.height}",
                 "Send a rectangle inside it.",
             )
-        self._check_ids(labels)
-        self._canvas.put(x, y, labels)
+        return x, y, values
 
     def _check_ids(self, labels: LabelMap) -> None:
         if self._known[labels].all():
@@ -137,7 +153,7 @@ class Painter:
         )
 
     def set_style(self, style: SupportsIndex | Values) -> None:
-        """Set the light, the same for the whole picture.
+        """Set the light: of the whole picture, but for regions that have a style of their own.
 
         Args:
             style: a seed, 0 … MAX_SEED, which sets the style code drawn from it and the noise field; or a
@@ -148,42 +164,94 @@ class Painter:
             EngineError: a seed out of range, or a code of another length or with values that are not finite.
         """
         if isinstance(style, Sequence) or (isinstance(style, np.ndarray | torch.Tensor) and style.ndim):
-            self._take_style(Style(self._checked_code(style), self._style.seed))
+            self._style = Style(self._checked_code(style), self._style.seed, self._style.regions)
             return
         seed = self._checked_seed(style)
         normal = style_from_seed(seed, self.spec.style_dim)
-        self._take_style(Style(self._model.network.code_from_normal(normal), seed))
+        self._style = Style(self._model.network.code_from_normal(normal), seed, self._style.regions)
 
-    def set_styles(self, codes: Sequence[Values], where: NDArray[np.integer[Any]]) -> None:
-        """Give regions styles of their own, for models whose labels and style are read together (OASIS).
+    def set_regions(self, codes: Sequence[Values]) -> None:
+        """Choose the styles that regions can take: numbers 1, 2 … of the style plane.
 
         Args:
-            codes: up to 256 style codes. where: integer (H, W), which of them each pixel takes.
+            codes: at most `MAX_REGIONS` style codes, as `set_style` takes them.
 
         Raises:
-            EngineError: another model, a code that `set_style` would refuse, or a map of another size or with
-                anything but numbers of codes; the style stays as it was.
+            EngineError: too many, one that `set_style` would refuse, fewer than the style plane names, or a
+                model without styles by region; everything stays as it was.
         """
-        self._check_reads_style_per_pixel()
-        if not 0 < len(codes) <= MAX_STYLES:
+        if len(codes) > MAX_REGIONS:
             raise EngineError(
-                f"{len(codes)} style codes", f"1 to {MAX_STYLES} can be chosen among", "Send as many."
+                f"{len(codes)} regional styles", f"there are at most {MAX_REGIONS}", "Send fewer."
             )
-        checked = [self._checked_code(code) for code in codes]
-        where = array_of(where, "the style map")
-        whole = where.dtype.kind in "iu" and where.shape == (self.height, self.width)
-        if not whole or where.min() < 0 or where.max() >= len(checked):
+        if len(codes):
+            self._check_paints_styles_by_region()
+        checked = tuple(self._checked_code(code) for code in codes)
+        if self._canvas.style_plane is not None:
+            self._check_style_numbers(self._canvas.style_plane, len(checked))
+        self._style = Style(self._style.code, self._style.seed, checked, self._style.per_pixel)
+
+    def set_style_plane(self, numbers: StylePlane) -> None:
+        """Say for every pixel which style it takes; at first it is the painter's own everywhere.
+
+        Where two styles meet, one gives way to the other over a sixteenth of the shorter side in the built-in
+        family (`engine.regions`), and at once in OASIS.
+
+        Args:
+            numbers: uint8 (H, W): 0 for the painter's own style (`set_style`), k for the k-th of
+                `set_regions`.
+
+        Raises:
+            EngineError: another shape or type, a number beyond the regions, or a model without styles by
+                region; everything stays as it was.
+        """
+        numbers = array_of(numbers, "the style plane")
+        if numbers.shape != (self.height, self.width):
             raise EngineError(
-                f"a style map of {where.dtype} {where.shape}",
-                f"expected ({self.height}, {self.width}), whole numbers from 0 to {len(checked) - 1}",
-                "Send one of the canvas's size.",
+                f"a style plane of {numbers.shape}",
+                f"the canvas is ({self.height}, {self.width})",
+                "Send one of its size.",
             )
-        self._take_style(Style(checked[0], self._style.seed, torch.stack(checked)), where.astype(np.int32))
+        self.apply_style_plane(0, 0, numbers)
+
+    def apply_style_plane(self, x: SupportsIndex, y: SupportsIndex, numbers: StylePlane) -> None:
+        """Replace a rectangle of the style plane.
+
+        Args:
+            x, y: its left and top edge in pixels.
+            numbers: uint8 (h, w), as in `set_style_plane`.
+
+        Raises:
+            EngineError: not inside the canvas, or as in `set_style_plane`; everything stays as it was.
+        """
+        x, y, numbers = self._checked_patch(x, y, numbers, "style numbers")
+        if numbers.any():
+            self._check_paints_styles_by_region()
+        self._check_style_numbers(numbers, len(self._style.regions))
+        self._canvas.put_styles(x, y, numbers)
+
+    def _check_paints_styles_by_region(self) -> None:
+        if not paints_styles_by_region(self.spec):
+            raise EngineError(
+                "styles by region", f"model {self.spec.id!r} has one style at a time", "Use set_style."
+            )
+
+    @staticmethod
+    def _check_style_numbers(numbers: StylePlane, regions: int) -> None:
+        if numbers.max() <= regions:
+            return
+        number = int(numbers.max())
+        raise EngineError(
+            f"style number {number} ({np.count_nonzero(numbers == number)} pixels)",
+            f"there are {regions} regional styles",
+            f"Use numbers 0…{regions}, or set_regions first.",
+        )
 
     def set_style_field(self, field: NDArray[np.float32]) -> None:
         """Give every pixel a style of its own, for models whose labels and style are read together (OASIS).
 
-        No table can hold that: every norm is convolved, which takes several times as long.
+        It stands in place of the painter's own style and those of regions until `set_style`. No table can
+        hold it: every norm is convolved, which takes several times as long.
 
         Args:
             field: float32 (D, H, W), finite.
@@ -191,7 +259,10 @@ class Painter:
         Raises:
             EngineError: another model, shape or type, or values out of range; the style stays as it was.
         """
-        self._check_reads_style_per_pixel()
+        if not self._model.network.styled_labels:
+            raise EngineError(
+                "a style field", f"model {self.spec.id!r} has no style for each pixel", "Use set_style."
+            )
         field, shape = array_of(field, "the style field"), (self.spec.style_dim, self.height, self.width)
         if field.shape != shape or not are_within(field, MAX_STYLE):
             raise EngineError(
@@ -203,19 +274,8 @@ class Painter:
         around = ((0, 0), (0, height - self.height), (0, width - self.width))
         values = field.astype(np.float32)
         mean, per_pixel = values.mean((1, 2)), np.pad(values, around, mode="edge")
-        style = Style(torch.from_numpy(mean), self._style.seed, per_pixel=torch.from_numpy(per_pixel))
-        self._take_style(style)
-
-    def _check_reads_style_per_pixel(self) -> None:
-        if not self._model.network.styled_labels:
-            raise EngineError(
-                "styles by region", f"model {self.spec.id!r} has one style at a time", "Use set_style."
-            )
-
-    def _take_style(self, style: Style, where: Cells | None = None) -> None:
-        if where is not None or self._canvas.style_map is not None:
-            self._canvas.put_styles(where)
-        self._style = style
+        own, regions = torch.from_numpy(mean), self._style.regions
+        self._style = Style(own, self._style.seed, regions, torch.from_numpy(per_pixel))
 
     def _checked_code(self, style: Values) -> torch.Tensor:
         code = array_of(style, "the style code")
@@ -333,3 +393,7 @@ class Painter:
             return self._render_exact()
         self._exact, self._previewed = False, held
         return picture
+
+
+def _numbers(code: torch.Tensor) -> tuple[float, ...]:
+    return tuple(float(value) for value in code)

@@ -29,11 +29,13 @@ Keys = NDArray[np.int64]
 Numbers = NDArray[np.int32]
 
 
-def cells_of(labels: NDArray[np.uint8], edges: NDArray[np.bool_] | None, styles: Cells | None) -> Cells:
+def cells_of(
+    labels: NDArray[np.uint8], edges: NDArray[np.bool_] | None, styles: NDArray[np.uint8] | None
+) -> Cells:
     """What a pixel shows to a norm, as one number: class id + 1, instance edge and style number.
 
     Args:
-        labels: uint8 (H, W). edges: bool (H, W) or None. styles: int32 (H, W), below 4,096, or None.
+        labels: uint8 (H, W). edges: bool (H, W) or None. styles: uint8 (H, W) or None.
 
     Returns:
         int32 (H, W), below 2²¹ and never OUTSIDE.
@@ -42,7 +44,7 @@ def cells_of(labels: NDArray[np.uint8], edges: NDArray[np.bool_] | None, styles:
     if edges is not None:
         cells += EDGE * edges
     if styles is not None:
-        cells += STYLE * styles
+        cells += STYLE * styles.astype(np.int32)
     return cells
 
 

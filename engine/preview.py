@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.backend import Backend
-from engine.canvas import Rect
 from engine.modulation import Extras, Level, TableLevel
 from engine.network import Network, Stage
+from engine.rect import Rect
 from engine.trunk import Trunk, to_bytes
 
 Picture = NDArray[np.uint8]
@@ -106,7 +106,8 @@ class Preview:
         noises = [
             _cut(field, around) if i == stage.number else field for i, field in enumerate(extras.noises)
         ]
-        y = trunk.block(stage, _cut(x, source), part, Extras(extras.posts, noises))
+        blends = [_cut(one, around) if i == stage.level else one for i, one in enumerate(extras.blends)]
+        y = trunk.block(stage, _cut(x, source), part, Extras(extras.posts, noises, blends))
         self.outputs[stage.number][(slice(None), *window.slices)] = y[
             (slice(None), *_within(window, around).slices)
         ]

@@ -131,4 +131,6 @@ def _modulated(x: Tensor, modulation: Modulation, image: int, rows: slice, *, do
     value = torch.addcmul(shift, value, scale)
     if modulation.post is None:
         return value
-    return torch.addcmul(modulation.post[image, 1], value, modulation.post[image, 0])
+    number = image if modulation.blend is None else modulation.blend[image, rows]
+    post = modulation.post[number]
+    return torch.addcmul(post[..., 1, :], value, post[..., 0, :])

@@ -29,11 +29,13 @@ def modulate(x: Tensor, modulation: Modulation, *, doubled: bool, activate: bool
     noises = strength.shape[1] if noise is not None and strength is not None else 0
     tile_pixels, tile_channels = _tile(channels)
     grid = (triton.cdiv(pixels, tile_pixels), triton.cdiv(channels, tile_channels), batch)
+    blend = modulation.blend
     with torch.cuda.device_of(x):
         _modulate[grid](
             x,
             out,
             modulation.index,
+            blend,
             modulation.table,
             modulation.pre,
             modulation.post,
@@ -42,6 +44,7 @@ def modulate(x: Tensor, modulation: Modulation, *, doubled: bool, activate: bool
             x.stride(0),
             out.stride(0),
             modulation.index.stride(0),
+            blend.stride(0) if blend is not None else 0,
             modulation.pre.stride(0) if modulation.pre.shape[0] > 1 else 0,
             noise.stride(0) if noise is not None and noise.shape[0] > 1 else 0,
             pixels,
@@ -50,6 +53,7 @@ def modulate(x: Tensor, modulation: Modulation, *, doubled: bool, activate: bool
             channels,
             NOISES=noises,
             STYLED=modulation.post is not None,
+            BLENDED=blend is not None,
             DOUBLED=doubled,
             ACTIVATE=activate,
             PIXELS=tile_pixels,
@@ -103,11 +107,14 @@ def _source(pixel, width, source_width, DOUBLED: tl.constexpr):
 
 
 # Sizes of maps are not specialised: nothing may be compiled anew while somebody paints.
-@triton.jit(do_not_specialize=["index_image", "noise_image", "pixels", "width", "source_width"])
+@triton.jit(
+    do_not_specialize=["index_image", "blend_image", "noise_image", "pixels", "width", "source_width"]
+)
 def _modulate(
     x,
     out,
     index,
+    blend,
     table,
     pre,
     post,
@@ -116,6 +123,7 @@ def _modulate(
     x_image,
     out_image,
     index_image,
+    blend_image,
     pre_image,
     noise_image,
     pixels,
@@ -124,6 +132,7 @@ def _modulate(
     channels,
     NOISES: tl.constexpr,
     STYLED: tl.constexpr,
+    BLENDED: tl.constexpr,
     DOUBLED: tl.constexpr,
     ACTIVATE: tl.constexpr,
     PIXELS: tl.constexpr,
@@ -156,7 +165,12 @@ def _modulate(
     scale = (table + number * 2 * channels)[:, None] + c[None, :]
     v = v * tl.load(scale, mask=inside, other=0.0).to(tl.float32)
     v = v + tl.load(scale + channels, mask=inside, other=0.0).to(tl.float32)
-    if STYLED:
+    if BLENDED:
+        mixed = tl.load(blend + image * blend_image + p, mask=on_map, other=0).to(tl.int64)
+        style = (post + mixed * 2 * channels)[:, None] + c[None, :]
+        v = v * tl.load(style, mask=inside, other=0.0)
+        v = v + tl.load(style + channels, mask=inside, other=0.0)
+    elif STYLED:
         style = post + image * 2 * channels + c
         v = v * tl.load(style, mask=of_pixel, other=0.0)[None, :]
         v = v + tl.load(style + channels, mask=of_pixel, other=0.0)[None, :]

@@ -49,7 +49,7 @@ class _Modulation(ctypes.Structure):
         ("slope", ctypes.c_float),
         *(
             (name, ctypes.c_void_p)
-            for name in ("index", "x", "table", "pre", "post", "noise", "strength", "out")
+            for name in ("index", "blend", "x", "table", "pre", "post", "noise", "strength", "out")
         ),
     )
 
@@ -162,7 +162,8 @@ class NativeBackend:
     def modulate(
         self, x: Tensor, modulation: Modulation, *, doubled: bool, activate: bool, out: Tensor
     ) -> None:
-        """See Backend. All contiguous; `index` must stay below the table's rows, which is not checked."""
+        """See Backend. All contiguous; `index` and `blend` must stay below their tables' rows, which is not
+        checked."""
         m = modulation
         images, height, width, channels = out.shape
         factors = (m.noise.shape[-1] if m.noise is not None else 0,)
@@ -172,7 +173,9 @@ class NativeBackend:
         _checked("table", m.table, (m.table.shape[0], 2 * channels), self._dtype)
         _checked("pre", m.pre, (_one_or(images, m.pre), 2, channels), torch.float32)
         if m.post is not None:
-            _checked("post", m.post, (images, 2, channels), torch.float32)
+            _checked("post", m.post, (images if m.blend is None else len(m.post), 2, channels), torch.float32)
+        if m.blend is not None:
+            _checked("blend", m.blend, (images, height, width), torch.int32)
         if m.noise is not None and m.strength is not None:
             _checked("noise", m.noise, (_one_or(images, m.noise), height, width, *factors), torch.float32)
             _checked("strength", m.strength, (channels, *factors), torch.float32)
@@ -187,8 +190,8 @@ class NativeBackend:
             threads=torch.get_num_threads(), half=self._half, doubled=doubled,
             noises=factors[0], noise_per_image=m.noise is not None and m.noise.shape[0] > 1,
             pre_per_image=m.pre.shape[0] > 1, slope=LEAK if activate else 1.0,
-            index=_at(m.index), x=_at(x), table=_at(m.table), pre=_at(m.pre), post=_at(m.post),
-            noise=_at(m.noise), strength=_at(m.strength), out=_at(out),
+            index=_at(m.index), blend=_at(m.blend), x=_at(x), table=_at(m.table), pre=_at(m.pre),
+            post=_at(m.post), noise=_at(m.noise), strength=_at(m.strength), out=_at(out),
         )  # fmt: skip
         self._library.scenebrush_modulate(ctypes.byref(job))
 

@@ -338,7 +338,7 @@ struct Modulation {
     int32_t doubled;  // x is (images, height / 2, width / 2, channels)
     int32_t noises, noise_per_image, pre_per_image;
     float slope;
-    const int32_t *index;
+    const int32_t *index, *blend;  // per pixel: rows of table; rows of post, or null for the image's own
     const void *x, *table;
     const float *pre, *post, *noise, *strength;
     void *out;
@@ -633,7 +633,7 @@ struct Tabulator {
 
 // ------------------------------------------------------------------------------------------------ modulation
 
-// v = x + noise·strength;  v = v·pre₀ + pre₁;  v = v·scale[p] + shift[p];  v = v·post₀ + post₁;  LeakyReLU
+// v = x + noise·strength;  v = v·pre₀ + pre₁;  v = v·scale[p] + shift[p];  v = v·post[k]₀ + post[k]₁;  LeakyReLU
 template <class Type, bool NOISE, bool POST>
 FLAT ONE_COPY void modulate_pixels(const Modulation &job, const float *strength, int64_t first, int64_t last) {
     const int64_t C = job.channels, area = job.height * job.width;
@@ -644,7 +644,7 @@ FLAT ONE_COPY void modulate_pixels(const Modulation &job, const float *strength,
         const Type *from = static_cast<const Type *>(job.x) + source * C;
         const Type *scale = static_cast<const Type *>(job.table) + 2 * C * job.index[pixel], *shift = scale + C;
         const float *pre = job.pre + (job.pre_per_image ? image * 2 * C : 0);
-        const float *post = POST ? job.post + image * 2 * C : nullptr;
+        const float *post = POST ? job.post + 2 * C * (job.blend ? job.blend[pixel] : image) : nullptr;
         const float *noise =
             NOISE ? job.noise + (job.noise_per_image ? pixel : pixel % area) * job.noises : nullptr;
         Type *to = static_cast<Type *>(job.out) + pixel * C;

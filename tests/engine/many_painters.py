@@ -82,8 +82,9 @@ class Crowd:
         painter.set_map(self._labels(side, side, CELLS[number // 3 % 3]))
         if painter.spec.id == "edges":
             painter.set_instances(self._labels(side, side, 64).astype(np.uint16))
-        if painter.spec.id == "oasis":
-            painter.set_styles([[-1.0], [0.0], [1.0]], self._labels(side, side, 64) % 3)
+        if painter.spec.id != "edges":
+            painter.set_regions([[0.0], [1.0]])
+            painter.set_style_plane(self._labels(side, side, 64) % 3)
         self.painters.append(painter)
         self._paint(painter)
 
@@ -113,8 +114,7 @@ class Crowd:
 
 
 def _canvas_bytes(canvas: Canvas) -> int:
-    more = (canvas.instances, canvas.style_map)
-    return canvas.nbytes + sum(plane.nbytes for plane in more if plane is not None)
+    return canvas.nbytes + (0 if canvas.instances is None else canvas.instances.nbytes)
 
 
 def _preview_bytes(painter: Painter) -> int:

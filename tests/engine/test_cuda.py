@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import subprocess
 import sys
@@ -203,10 +204,11 @@ def test_gpu_kernels_compute_what_torch_does(dtype: torch.dtype) -> None:
     device = torch.device("cuda")
     fused, reason = passes_for(device, dtype)
     assert not reason
-    for channels in (3, 64, 130):
+    for channels, style in itertools.product((3, 64, 130), ("one", "several")):
         for doubled in (False, True):
-            m = some_modulation(2, (13, 11), channels, dtype, alone=True, full=True)
-            there = Modulation(*(getattr(m, name).to(device) for name in m.__slots__))
+            m = some_modulation(2, (13, 11), channels, dtype, alone=True, style=style)
+            parts = [getattr(m, name) for name in m.__slots__]
+            there = Modulation(*(None if part is None else part.to(device) for part in parts))
             x = torch.randn(2, *(half((13, 11)) if doubled else (13, 11)), channels).to(dtype)
             expected = torch.empty(2, 13, 11, channels, dtype=dtype)
             out = expected.to(device)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -215,41 +216,45 @@ def plainly_modulated(x: Tensor, m: Modulation, doubled: bool, activate: bool) -
     scale, shift = m.table.double()[m.index.long()].chunk(2, dim=-1)
     v = v * scale + shift
     if m.post is not None:
-        v = v * m.post[:, 0, None, None].double() + m.post[:, 1, None, None].double()
+        post = m.post[:, None, None] if m.blend is None else m.post[m.blend.long()]
+        v = v * post[..., 0, :].double() + post[..., 1, :].double()
     return leaky_relu(v, 0.2) if activate else v
 
 
 def random_modulation(
-    dtype: torch.dtype, shape: tuple[int, int, int, int], noises: int, post: bool, shared: bool
+    dtype: torch.dtype, shape: tuple[int, int, int, int], noises: int, styles: int, shared: bool
 ) -> Modulation:
+    """styles: none; one for each image; or several, blended."""
     images, height, width, channels = shape
     one = 1 if shared else images
+    blended = styles > 1
     return Modulation(
         index=torch.randint(0, 11, (images, height, width), dtype=torch.int32),
         table=torch.randn(13, 2 * channels).to(dtype),
         pre=torch.randn(one, 2, channels),
-        post=torch.randn(images, 2, channels) if post else None,
+        post=torch.randn(styles if blended else images, 2, channels) if styles else None,
         noise=torch.randn(one, height, width, noises) if noises else None,
         strength=torch.randn(channels, noises) if noises else None,
+        blend=torch.randint(0, styles, (images, height, width), dtype=torch.int32) if blended else None,
     )
 
 
 @given(
     images=st.integers(1, 3), height=st.integers(1, 9), width=st.integers(1, 9), channels=channels,
-    noises=st.sampled_from([0, 0, 1, 3, 8]), post=st.booleans(), shared=st.booleans(), doubled=st.booleans(),
-    activate=st.booleans(), count=st.integers(1, 2), seed=st.integers(0, 2**16),
+    noises=st.sampled_from([0, 0, 1, 3, 8]), styles=st.sampled_from([0, 1, 7]), shared=st.booleans(),
+    doubled=st.booleans(), activate=st.booleans(), count=st.integers(1, 2), seed=st.integers(0, 2**16),
 )  # fmt: skip
 @settings(max_examples=60, deadline=None)
 @pytest.mark.parametrize("dtype", list(BACKENDS))
 def test_modulation(
-    dtype: torch.dtype, images: int, height: int, width: int, channels: int, noises: int, post: bool,
+    dtype: torch.dtype, images: int, height: int, width: int, channels: int, noises: int, styles: int,
     shared: bool, doubled: bool, activate: bool, count: int, seed: int,
 ) -> None:  # fmt: skip
     torch.manual_seed(seed)
     if doubled:
         height, width = 2 * height, 2 * width
     shape = (images, height, width, channels)
-    m = random_modulation(dtype, shape, noises, post, shared)
+    m = random_modulation(dtype, shape, noises, styles, shared)
     x = torch.randn(images, height // (1 + doubled), width // (1 + doubled), channels).to(dtype)
     expected = plainly_modulated(x, m, doubled, activate)
     out = torch.full(shape, torch.nan, dtype=dtype)
@@ -261,9 +266,28 @@ def test_modulation(
         assert same(x, out)
 
 
+def test_one_blend_is_one_style_to_the_bit(backend: NativeBackend) -> None:
+    torch.manual_seed(0)
+    m = random_modulation(backend.dtype, (3, 6, 5, 40), 3, 1, True)
+    blend = torch.arange(3, dtype=torch.int32).view(3, 1, 1).repeat(1, 6, 5)
+    x = torch.randn(3, 6, 5, 40).to(backend.dtype)
+    one, other = torch.empty_like(x), torch.empty_like(x)
+    backend.modulate(x, m, doubled=False, activate=True, out=one)
+    backend.modulate(x, replace(m, blend=blend), doubled=False, activate=True, out=other)
+    assert same(one, other)
+
+
+@pytest.mark.parametrize("wrong", [torch.zeros(1, 4, 4), torch.zeros(1, 4, 3, dtype=torch.int32)])
+def test_blends_of_another_kind_are_refused(backend: NativeBackend, wrong: Tensor) -> None:
+    m = random_modulation(backend.dtype, (1, 4, 4, 40), 0, 3, True)
+    x = torch.randn(1, 4, 4, 40).to(backend.dtype)
+    with pytest.raises(ValueError, match="blend is"):
+        backend.modulate(x, replace(m, blend=wrong), doubled=False, activate=True, out=x)
+
+
 def test_modulation_keeps_nan_in_its_place(backend: NativeBackend) -> None:
     torch.manual_seed(0)
-    m = random_modulation(backend.dtype, (1, 4, 4, 40), 0, False, True)
+    m = random_modulation(backend.dtype, (1, 4, 4, 40), 0, 0, True)
     x = torch.randn(1, 4, 4, 40).to(backend.dtype)
     x[0, 1, 2, 3], x[0, 2, 2, 35] = torch.nan, torch.nan
     out = torch.zeros_like(x)

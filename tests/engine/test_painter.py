@@ -236,6 +236,13 @@ def test_the_gpu_paints_the_same_picture(folder: object, precision: str, toleran
 
 def test_painter_is_the_only_door() -> None:
     public = {name for name in vars(Painter) if not name.startswith("_")}
-    state = {"labels", "style", "exact", "previews", "batch_key"}
-    style = {"set_style", "set_styles", "set_style_field", "set_noise"}
+    state = {"labels", "style", "regions", "style_plane", "exact", "previews", "batch_key"}
+    style = {
+        "set_style",
+        "set_regions",
+        "set_style_plane",
+        "apply_style_plane",
+        "set_style_field",
+        "set_noise",
+    }
     assert public == state | style | {"set_map", "set_instances", "apply", "render", "render_together"}

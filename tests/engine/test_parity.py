@@ -185,11 +185,12 @@ def test_a_z_for_each_region_or_each_pixel(
     canvas.put(0, 0, labels)
     precision = backend.split()[1]
     close(raw(model, canvas, Style(codes[0], per_pixel=per_pixel)), reference, precision)
-    canvas.put_styles(which.numpy())
-    close(raw(model, canvas, Style(codes[0], codes=codes)), reference, precision)
+    canvas.put_styles(0, 0, which.numpy().astype(np.uint8))
+    regions = Style(codes[0], regions=tuple(codes[1:]))
+    close(raw(model, canvas, regions), reference, precision)
     close(raw(model, canvas, Style(codes[0], per_pixel=per_pixel)), reference, precision)
     noisy = torch.randn(model.spec.style_dim, height, width)
-    canvas.put_styles(None)
+    canvas.put_styles(0, 0, np.zeros((height, width), np.uint8))
     close(
         raw(model, canvas, Style(codes[0], per_pixel=noisy)),
         plain(loaded, labels, Style(codes[0], per_pixel=noisy)),

@@ -196,7 +196,7 @@ def test_every_cell_of_a_window_counts(place: int) -> None:
 def test_an_edge_and_a_style_make_another_cell() -> None:
     labels = np.array([[0, 254], [3, 3]], np.uint8)
     edges = np.array([[False, True], [True, False]])
-    styles = np.array([[0, 4095], [1, 0]], np.int32)
+    styles = np.array([[0, 255], [1, 0]], np.uint8)
     cells = cells_of(labels, edges, styles)
     assert cells.dtype == np.int32
     assert len(np.unique(cells)) == 4

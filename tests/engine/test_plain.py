@@ -102,8 +102,8 @@ def test_seeds_and_noise_change_nothing(library: Library) -> None:
     [
         (lambda one: one.set_style([1.0]), "the model has 0 values"),
         (lambda one: one.set_instances(np.zeros((HEIGHT, WIDTH), np.uint16)), "reads none"),
-        (lambda one: one.set_styles([[]], np.zeros((HEIGHT, WIDTH), int)), "one style at a time"),
-        (lambda one: one.set_style_field(np.zeros((0, HEIGHT, WIDTH), np.float32)), "one style at a time"),
+        (lambda one: one.set_regions([[]]), "one style at a time"),
+        (lambda one: one.set_style_field(np.zeros((0, HEIGHT, WIDTH), np.float32)), "for each pixel"),
         (lambda one: one.set_map(np.full((HEIGHT, WIDTH), 17, np.uint8)), "class id 17"),
         (lambda one: one.set_style(-1), "seed -1"),
     ],

@@ -90,18 +90,20 @@ def random_modulation(
     channels: int,
     dtype: torch.dtype,
     *,
-    style: bool,
+    styles: int,
     noises: int,
     per_image: bool,
 ) -> Modulation:
-    images = size[0] if per_image else 1
+    """styles: none; one for each image; or several, blended."""
+    images, blended = size[0] if per_image else 1, styles > 1
     return Modulation(
         index=torch.randint(0, 50, size, dtype=torch.int32),
         table=torch.randn(50, 2 * channels).to(dtype),
         pre=torch.randn(images, 2, channels),
-        post=torch.randn(size[0], 2, channels) if style else None,
+        post=torch.randn(styles if blended else size[0], 2, channels) if styles else None,
         noise=torch.randn(images, *size[1:], noises) if noises else None,
         strength=torch.randn(channels, noises) if noises else None,
+        blend=torch.randint(0, styles, size, dtype=torch.int32) if blended else None,
     )
 
 
@@ -114,7 +116,8 @@ def plainly_modulated(x: Tensor, m: Modulation, activate: bool) -> Tensor:
     scale, shift = m.table[m.index.long()].double().chunk(2, dim=-1)
     v = v * scale + shift
     if m.post is not None:
-        v = v * m.post[:, None, None, 0].double() + m.post[:, None, None, 1].double()
+        post = m.post[:, None, None] if m.blend is None else m.post[m.blend.long()]
+        v = v * post[..., 0, :].double() + post[..., 1, :].double()
     return leaky_relu(v, 0.2) if activate else v
 
 
@@ -125,7 +128,7 @@ def plainly_modulated(x: Tensor, m: Modulation, activate: bool) -> Tensor:
     height=st.integers(1, 9),
     width=st.integers(1, 9),
     channels=st.integers(1, 40),
-    style=st.booleans(),
+    styles=st.sampled_from([0, 1, 7]),
     noises=st.integers(0, 8),
     per_image=st.booleans(),
     twice=st.booleans(),
@@ -137,7 +140,7 @@ def test_modulation(
     height: int,
     width: int,
     channels: int,
-    style: bool,
+    styles: int,
     noises: int,
     per_image: bool,
     twice: bool,
@@ -147,7 +150,7 @@ def test_modulation(
     x = torch.randn(images, height, width, channels).to(dtype)
     full = doubled(x) if twice else x
     size = (images, *full.shape[1:3])
-    m = random_modulation(size, channels, dtype, style=style, noises=noises, per_image=per_image)
+    m = random_modulation(size, channels, dtype, styles=styles, noises=noises, per_image=per_image)
     expected = plainly_modulated(full, m, activate)
     out = torch.full_like(full, torch.nan) if twice else x  # in place where nothing is doubled
     BACKENDS[dtype].modulate(x, m, doubled=twice, activate=activate, out=out)
@@ -162,7 +165,7 @@ def test_pieces_of_large_pictures_meet(
     monkeypatch.setattr(torch_backend, "_VALUES", 80)
     backend, (height, width) = BACKENDS[dtype], side
     x = torch.randn(1, *side, 2).to(dtype)
-    m = random_modulation((1, *side), 2, dtype, style=True, noises=1, per_image=True)
+    m = random_modulation((1, *side), 2, dtype, styles=5, noises=1, per_image=True)
     out = torch.full_like(x, torch.nan)
     backend.modulate(x, m, doubled=False, activate=True, out=out)
     close(out, plainly_modulated(x, m, True), dtype)

@@ -18,6 +18,7 @@ CPU = torch.device("cpu")
 SIZES = [(1, 1), (1, 7), (5, 3), (8, 8), (13, 11)]
 CHANNELS = [1, 3, 24, 64, 130]
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
+STYLES = ["none", "one", "several"]
 # Compute capability, and the type that it would paint in.
 TARGETS = [(75, "fp16"), (80, "bf16"), (90, "bf16"), (90, "fp32")]
 
@@ -32,18 +33,21 @@ def half(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def some_modulation(
-    batch: int, size: tuple[int, int], channels: int, dtype: torch.dtype, *, alone: bool, full: bool
+    batch: int, size: tuple[int, int], channels: int, dtype: torch.dtype, *, alone: bool, style: str
 ) -> Modulation:
-    """With style and noise, or (not `full`) without; statistics and noise of each image alone or shared."""
+    """With noise and one style for each image or several, or without both; statistics and noise of each image
+    alone or shared."""
     own = batch if alone else 1
     noises = 1 + channels % 8
+    full, blended = style != "none", style == "several"
     return Modulation(
         torch.randint(0, 17, (batch, *size), dtype=torch.int32),
         torch.randn(17, 2 * channels).to(dtype),
         torch.randn(own, 2, channels),
-        torch.randn(batch, 2, channels) if full else None,
+        torch.randn(11 if blended else batch, 2, channels) if full else None,
         torch.randn(own, *size, noises) if full else None,
         torch.randn(channels, noises) if full else None,
+        torch.randint(0, 11, (batch, *size), dtype=torch.int32) if blended else None,
     )
 
 
@@ -54,9 +58,9 @@ def close(one: Tensor, other: Tensor) -> None:
 
 
 def modulate(dtype: torch.dtype, size: tuple[int, int], channels: int, number: int) -> None:
-    doubled, activate, alone, full = (bool(number & bit) for bit in (1, 2, 4, 8))
+    doubled, activate, alone = (bool(number & bit) for bit in (1, 2, 4))
     batch = 1 + number % 3
-    modulation = some_modulation(batch, size, channels, dtype, alone=alone, full=full)
+    modulation = some_modulation(batch, size, channels, dtype, alone=alone, style=STYLES[number // 8])
     x = torch.randn(batch, *(half(size) if doubled else size), channels).to(dtype)
     expected, out = (torch.empty(batch, *size, channels, dtype=dtype) for _ in range(2))
     PlainPasses(CPU, dtype).modulate(x, modulation, doubled=doubled, activate=activate, out=expected)
@@ -85,7 +89,7 @@ def interpret() -> None:
     torch.manual_seed(0)
     sizes, channels = itertools.cycle(SIZES), itertools.cycle(CHANNELS)
     for dtype in DTYPES:
-        for number in range(16):
+        for number in range(8 * len(STYLES)):
             modulate(dtype, next(sizes), next(channels), number)
             next(channels)
         for number in range(8):
@@ -96,7 +100,7 @@ def interpret() -> None:
 def strips() -> None:
     """Rows of a larger picture, as the engine hands them over where there are no tables."""
     x, out = torch.randn(1, 6, 5, 8), torch.zeros(1, 6, 5, 8)
-    modulation = some_modulation(1, (2, 5), 8, torch.float32, alone=True, full=False)
+    modulation = some_modulation(1, (2, 5), 8, torch.float32, alone=True, style="none")
     kernels().modulate(x[:, 2:4], modulation, doubled=False, activate=True, out=out[:, 2:4])
     expected = torch.empty(1, 2, 5, 8)
     PlainPasses(CPU, torch.float32).modulate(
@@ -115,6 +119,7 @@ def compile_all() -> None:
 
     def compile_one(kernel: object, capability: int, kind: str, constants: dict[str, object]) -> None:
         pointers = {"x": kind, "out": kind, "table": kind, "y": kind, "add": kind, "index": "i32"}
+        pointers["blend"] = "i32"
         pointers |= dict.fromkeys(("pre", "post", "noise", "strength", "bias"), "fp32")
         names: list[str] = kernel.arg_names  # type: ignore[attr-defined]
         signature = {
@@ -130,14 +135,32 @@ def compile_all() -> None:
 
     for capability, kind in TARGETS:
         tile = {"PIXELS": 32, "CHANNELS": 64}
-        for full in (False, True):
+        for style in STYLES:
+            full, blended = style != "none", style == "several"
             nothing = {} if full else {"post": None, "noise": None, "strength": None}
-            flags = {"NOISES": 2 * full, "STYLED": full, "DOUBLED": full, "ACTIVATE": full}
+            nothing |= {} if blended else {"blend": None}
+            flags = {
+                "NOISES": 2 * full,
+                "STYLED": full,
+                "DOUBLED": full,
+                "ACTIVATE": full,
+                "BLENDED": blended,
+            }
             compile_one(kernels()._modulate, capability, kind, {**nothing, **flags, **tile})
+        for full in (False, True):
             nothing = {} if full else {"bias": None, "add": None}
             flags = {"BIASED": full, "ADDED": full, "DOUBLED": full}
             compile_one(kernels()._finish, capability, kind, {**nothing, **flags, **tile})
-    single = {"NOISES": 1, "STYLED": True, "DOUBLED": True, "ACTIVATE": True, "PIXELS": 2048, "CHANNELS": 1}
+    single = {
+        "NOISES": 1,
+        "STYLED": True,
+        "BLENDED": False,
+        "blend": None,
+        "DOUBLED": True,
+        "ACTIVATE": True,
+        "PIXELS": 2048,
+        "CHANNELS": 1,
+    }
     compile_one(kernels()._modulate, 90, "bf16", {"channels": 1, "width": 1, **single})
 
 

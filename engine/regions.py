@@ -1,0 +1,304 @@
+"""Styles by region: which mixture of styles acts where, for families whose style acts after the labels.
+
+A *style plane* says for every pixel which style it takes: 0 the painter's own, k its k-th region's. Where
+two meet, one gives way to the other over a sixteenth of the picture's shorter side, by the distance to the
+border: on it both act alike, and inside a region its own style outweighs each other one, however small it is.
+
+What acts at a cell is a *blend*: how many `STEPS`-ths of each style. There are few distinct ones, so they are
+numbered, as label patterns are, and a norm's scale and shift is a table with one row per blend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.device import upload
+from engine.network import Norm
+from engine.patterns import Interner, Keys, Numbers
+from engine.rect import Rect
+from models.spec import ModelSpec
+
+MAX_REGIONS = 15  # beside the painter's own style
+STEPS = 64  # parts that a blend is made of
+LARGEST_BLENDS = 32 << 20  # bytes of one canvas's rows at one resolution
+_COARSER = 4  # times, where the rows would take more
+_LONGEST_REACH = 32  # pixels
+_FINE = 4096  # parts that a pixel's blend is made of, before cells are averaged
+_BITS = 7  # of a style's share in a key
+_IN_A_KEY = 8  # styles
+_BAND = 1 << 17  # pixels that are worked on at a time
+
+StylePlane = NDArray[np.uint8]
+Parts = NDArray[np.int32]
+
+
+def paints_styles_by_region(spec: ModelSpec) -> bool:
+    """Whether a model can give regions styles of their own."""
+    return spec.architecture in {"styled-spade", "oasis"} and spec.style_dim > 0
+
+
+def reach_of(width: int, height: int) -> int:
+    """How far from a border, in pixels, the style beyond it still acts: a thirty-second of the shorter side.
+
+    At the 256 pixels that the built-in model was trained at, a straight border is exactly what it was trained
+    with (`models.generator.feathered`).
+    """
+    return min(min(width, height) // 32, _LONGEST_REACH)
+
+
+def feathered(window: StylePlane, reach: int) -> tuple[Sequence[int], Parts]:
+    """A piece of a style plane → how much of each style acts at every pixel.
+
+    A pixel at distance d from the nearest one of style k takes ½ − (d − ½) / (2·reach + 1) of it, while that
+    is positive; its own style has what the strongest of the others leaves. Then all are scaled to add up.
+
+    Args:
+        window: uint8 (h + 2·reach, w + 2·reach).
+
+    Returns:
+        the styles found, ascending, and int32 (styles, h, w): their parts of `_FINE`.
+    """
+    found = np.flatnonzero(np.bincount(window.ravel()))
+    inner = slice(reach, window.shape[0] - reach), slice(reach, window.shape[1] - reach)
+    distance = np.sqrt(np.arange(reach**2 + 1))
+    ramp = np.rint(_FINE * (0.5 - (distance - 0.5) / (2 * reach + 1))).clip(0).astype(np.int32)
+    ramp = np.append(ramp, np.int32(0))  # beyond
+    parts = np.stack([ramp[_squared_distance(window == style, reach)] for style in found])
+    own = window[inner] == found[:, None, None]
+    parts[own] = 0
+    strongest = parts.max(axis=0)
+    parts += own * (_FINE - strongest)
+    return [int(style) for style in found], apportioned(parts, _FINE)
+
+
+def _squared_distance(mask: NDArray[np.bool_], reach: int) -> NDArray[np.int16]:
+    """The squared distance to the nearest true pixel, reach² + 1 where that is further than `reach`.
+
+    Exact, by rows and then by columns (Felzenszwalb & Huttenlocher 2012, section 2, for short distances).
+
+    Args:
+        mask: bool (h + 2·reach, w + 2·reach).
+
+    Returns:
+        int16 (h, w).
+    """
+    height, width = (side - 2 * reach for side in mask.shape)
+    places = np.arange(mask.shape[1], dtype=np.int32)
+    far = 2 * mask.shape[1]
+    before = np.maximum.accumulate(np.where(mask, places, -far), axis=1)
+    after = np.minimum.accumulate(np.where(mask, places, far)[:, ::-1], axis=1)[:, ::-1]
+    across = np.minimum(places - before, after - places)[:, reach : reach + width]
+    beyond = reach**2 + 1
+    squared = np.where(across > reach, beyond, across**2).astype(np.int16)
+    nearest = squared[reach : reach + height].copy()
+    for down in range(1, reach + 1):
+        for top in (reach - down, reach + down):
+            np.minimum(nearest, squared[top : top + height] + np.int16(down**2), out=nearest)
+    return nearest
+
+
+def apportioned(parts: Parts, steps: int) -> Parts:
+    """The same proportions in whole parts of `steps`, which they add up to: each is less than one off.
+
+    Args:
+        parts: int32 (styles, …), non-negative, not all zero at any place.
+    """
+    up_to = np.cumsum(parts, axis=0, dtype=np.int64)
+    total = up_to[-1]
+    rounded = (2 * steps * up_to + total) // (2 * total)
+    return np.diff(rounded, axis=0, prepend=0).astype(np.int32)
+
+
+class BlendVocabulary:
+    """The distinct blends met so far, numbered."""
+
+    def __init__(self) -> None:
+        self._halves = Interner(), Interner()
+        self._whole = Interner()
+
+    @property
+    def count(self) -> int:
+        return self._whole.count
+
+    @property
+    def nbytes(self) -> int:
+        return sum(one.nbytes for one in (*self._halves, self._whole))
+
+    def numbers(self, styles: Sequence[int], parts: Parts) -> Numbers:
+        """Number blends: which styles, and their parts of `STEPS`, int32 (styles, h, w) → int32 (h, w)."""
+        keys: list[Keys] = []
+        for half, interner in enumerate(self._halves):
+            key = np.zeros(parts.shape[1:], np.int64)
+            for style, part in zip(styles, parts, strict=True):
+                if style // _IN_A_KEY == half:
+                    key |= part.astype(np.int64) << _BITS * (style % _IN_A_KEY)
+            keys.append(interner.numbers(key).astype(np.int64))
+        return self._whole.numbers(keys[0] | keys[1] << 32)
+
+    def shares(self, styles: int) -> NDArray[np.float32]:
+        """Every blend, by number: how much of each style, float32 (count, styles), 1 in all."""
+        both = self._whole.key(np.arange(self.count, dtype=np.int32))
+        halves = [
+            one.key((both >> 32 * half & 0xFFFFFFFF).astype(np.int32))
+            for half, one in enumerate(self._halves)
+        ]
+        parts = [
+            halves[style // _IN_A_KEY] >> _BITS * (style % _IN_A_KEY) & (1 << _BITS) - 1
+            for style in range(styles)
+        ]
+        return np.stack(parts, axis=1).astype(np.float32) / np.float32(STEPS)
+
+
+class BlendLevel:
+    """One resolution of a canvas: which blend acts at each cell.
+
+    Args:
+        size: (h, w). factor: pixels per cell. most: distinct blends that there may be.
+    """
+
+    def __init__(self, size: tuple[int, int], factor: int, most: int, device: torch.device) -> None:
+        self.factor, self._most, self._device = factor, most, device
+        self._numbers: Numbers = np.zeros(size, np.int32)
+        self._index: Tensor | None = None
+        self._tables: dict[Norm, _Table] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget every blend."""
+        self._vocabulary = BlendVocabulary()
+        self._tables.clear()
+
+    @property
+    def count(self) -> int:
+        """How many blends are numbered."""
+        return self._vocabulary.count
+
+    @property
+    def nbytes(self) -> int:
+        tables = sum(held.rows.nbytes for held in self._tables.values())
+        return self._numbers.nbytes + self._vocabulary.nbytes + tables
+
+    @property
+    def index(self) -> Tensor:
+        """int32 (1, h, w), rows of `table`, on the device."""
+        if self._index is None:
+            self._index = upload(self._numbers, self._device).unsqueeze(0)
+        return self._index
+
+    def number(self, rect: Rect, styles: Sequence[int], parts: Parts, steps: int) -> bool:
+        """Number the cells of a rectangle anew; False if there are more blends than may be.
+
+        Args:
+            rect: in pixels, whole cells. parts: int32 (styles, h, w) of `_FINE`, one for each of its pixels.
+        """
+        factor = self.factor
+        height, width = parts.shape[1] // factor, parts.shape[2] // factor
+        cells = parts.reshape(-1, height, factor, width, factor).sum(axis=(2, 4), dtype=np.int32)
+        coarse = apportioned(cells, steps) * (STEPS // steps)
+        self._numbers[rect.sampled(factor).slices] = self._vocabulary.numbers(styles, coarse)
+        self._index = None
+        return self.count <= self._most
+
+    def table(self, norm: Norm, posts: Tensor) -> Tensor:
+        """A norm's scale and shift under every blend.
+
+        Args:
+            posts: float32 (S, 2, C), under each style.
+
+        Returns:
+            float32 (R, 2, C), on the device. A pure blend's row is its style's, to the bit.
+        """
+        held = self._tables.get(norm)
+        if held is None or held.posts is not posts or len(held.rows) != self.count:
+            held = self._tables[norm] = _Table(posts, self._mixed(posts))
+        return held.rows
+
+    def _mixed(self, posts: Tensor) -> Tensor:
+        shares = torch.from_numpy(self._vocabulary.shares(posts.shape[0])).to(posts.device)
+        rows = posts.new_zeros(shares.shape[0], *posts.shape[1:])
+        for style in range(posts.shape[0]):  # one by one: every row's sum is formed in this order
+            rows += shares[:, style, None, None] * posts[style]
+        return rows
+
+
+@dataclass(frozen=True)
+class _Table:
+    posts: Tensor
+    rows: Tensor
+
+
+class Blends:
+    """Which blend acts where on a canvas, at every resolution.
+
+    Args:
+        size: (H, W) of the padded canvas. reach: see `reach_of`.
+        factors: pixels per cell of each level, coarsest first. row_bytes: of one blend's row, by level.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        reach: int,
+        factors: Sequence[int],
+        row_bytes: Sequence[int],
+        device: torch.device,
+    ) -> None:
+        self._size, self.reach = size, reach
+        self.levels = [
+            BlendLevel((size[0] // factor, size[1] // factor), factor, LARGEST_BLENDS // bytes_, device)
+            for factor, bytes_ in zip(factors, row_bytes, strict=True)
+        ]
+        self._steps = 0  # that the present blends are made in; 0 before they are numbered
+
+    @property
+    def nbytes(self) -> int:
+        return sum(level.nbytes for level in self.levels)
+
+    def refresh(self, piece: Callable[[Rect], StylePlane], rect: Rect) -> None:
+        """Bring the numbers up to date.
+
+        Args:
+            piece: a rectangle of the style plane, which goes on beyond its edges.
+            rect: in pixels, all that changes: what was repainted, grown by `reach`.
+        """
+        if self._steps == STEPS and self._number(piece, rect, STEPS):
+            return
+        # Blends of former planes may have filled the vocabulary; or this one holds more than may be, and is
+        # painted in coarser steps. Which it is depends on the plane alone.
+        self._steps, steps = 0, STEPS
+        while not self._number_anew(piece, steps):
+            steps //= _COARSER
+        self._steps = steps
+
+    def _number_anew(self, piece: Callable[[Rect], StylePlane], steps: int) -> bool:
+        for level in self.levels:
+            level.begin()
+        return self._number(piece, Rect(0, 0, *self._size), steps)
+
+    def _number(self, piece: Callable[[Rect], StylePlane], rect: Rect, steps: int) -> bool:
+        """Number a rectangle; False if there are too many blends. (Whole styles always fit.)"""
+        for band in self._bands(rect.aligned(self.levels[0].factor)):
+            around = Rect(
+                band.top - self.reach,
+                band.left - self.reach,
+                band.bottom + self.reach,
+                band.right + self.reach,
+            )
+            styles, parts = feathered(piece(around), self.reach)
+            fit = [level.number(band, styles, parts, steps) for level in self.levels]
+            if steps > 1 and not all(fit):
+                return False
+        return True
+
+    def _bands(self, rect: Rect) -> Iterator[Rect]:
+        """A rectangle in strips of whole cells, for what is worked on takes far more memory than a plane."""
+        cell = self.levels[0].factor
+        rows = max(cell, _BAND // max(1, rect.right - rect.left) // cell * cell)
+        for top in range(rect.top, rect.bottom, rows):
+            yield Rect(top, rect.left, min(rect.bottom, top + rows), rect.right)
