@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from engine import Library
 from server.errors import Problem
@@ -48,8 +48,12 @@ class Customer(Protocol):
 
 
 Observer = Callable[[RenderRequest, Rendered, Turn], None]
-Job = tuple[Turn, RenderRequest]
-Result = Rendered | BaseException
+Call = Callable[[], object]
+"""Other work for the device than painting, such as reading a photo's labels."""
+Job = tuple[Turn, RenderRequest | Call]
+Result = object
+"""A Rendered for a picture, what a call returned, or the exception that stopped either."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +65,12 @@ class Place:
 
 @dataclass(slots=True)
 class _Waiting:
-    request: RenderRequest
-    result: asyncio.Future[tuple[Rendered, float]]
+    work: RenderRequest | Call
+    result: asyncio.Future[tuple[Any, float]]
 
 
 class DeviceWorker:
-    """Runs render requests in one thread, in the scheduler's order. Use within one event loop.
+    """Runs render requests, and calls, in one thread, in the scheduler's order. Use within one event loop.
 
     Args:
         library: where painters come from.
@@ -168,11 +172,23 @@ class DeviceWorker:
 
         Cancelling the caller takes the request out of the queue. Raises Problem when the model did not load.
         """
+        return await self._turn(place, request, self._key_of(request))
+
+    async def call(self, place: Place, work: Callable[[], T]) -> tuple[T, float]:
+        """Run other work on the device, in turn with pictures and alone: its result, and the seconds waited.
+
+        Cancelling and errors as for `render`. A place waits with one thing at a time.
+        """
+        return await self._turn(place, work, None)
+
+    async def _turn(
+        self, place: Place, work: RenderRequest | Call, key: BatchKey | None
+    ) -> tuple[Any, float]:
         if self.broken:
             raise out_of_order()  # while the request's body was read
-        waiting = _Waiting(request, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(work, asyncio.get_running_loop().create_future())
         self._requests[place.key] = waiting
-        self.scheduler.enqueue(place.key, self._clock(), key=self._key_of(request))
+        self.scheduler.enqueue(place.key, self._clock(), key=key)
         try:
             self._pump()
             return await waiting.result
@@ -256,7 +272,7 @@ class DeviceWorker:
         if self._telling:
             return  # the results of one use come before the next one begins
         while self.ready and (turns := self.scheduler.next(self._clock())):
-            jobs = [(turn, request) for turn in turns if (request := self._request_of(turn)) is not None]
+            jobs = [(turn, work) for turn in turns if (work := self._work_of(turn)) is not None]
             if jobs:
                 self._submit(jobs)
             else:
@@ -274,16 +290,23 @@ class DeviceWorker:
 
     def _submit(self, jobs: Sequence[Job]) -> None:
         loop = asyncio.get_running_loop()
-        done = self._thread.submit(self._renderer.render_many, [request for _, request in jobs])
+        done = self._thread.submit(self._run, [work for _, work in jobs])
         done.add_done_callback(partial(loop.call_soon_threadsafe, partial(self._finished, jobs)))
 
-    def _request_of(self, turn: Turn) -> RenderRequest | None:
+    def _run(self, works: Sequence[RenderRequest | Call]) -> Sequence[Result]:
+        """In the device's thread: pictures together; a call, which has no key to share, alone."""
+        requests = [work for work in works if isinstance(work, RenderRequest)]
+        if requests:
+            return self._renderer.render_many(requests)
+        return [work() for work in works if not isinstance(work, RenderRequest)]
+
+    def _work_of(self, turn: Turn) -> RenderRequest | Call | None:
         if turn.painter is not None:
             return self._customers[turn.painter].take(exact=turn.exact)
         waiting = self._requests.get(turn.request or "")
-        return waiting.request if waiting is not None else None
+        return waiting.work if waiting is not None else None
 
-    def _finished(self, jobs: Sequence[Job], done: Future[list[Rendered | Exception]]) -> None:
+    def _finished(self, jobs: Sequence[Job], done: Future[Sequence[Result]]) -> None:
         self.scheduler.finish(self._clock())
         if done.cancelled():
             return
@@ -291,16 +314,17 @@ class DeviceWorker:
         results: Sequence[Result] = done.result() if error is None else [error] * len(jobs)
         self._telling = True
         try:
-            for (turn, request), result in zip(jobs, results, strict=True):
-                self._tell(turn, request, result)
+            for (turn, work), result in zip(jobs, results, strict=True):
+                self._tell(turn, work, result)
         finally:
             self._telling = False
         self._pump()
 
-    def _tell(self, turn: Turn, request: RenderRequest, result: Result) -> None:
-        if self._observe is not None and isinstance(result, Rendered):
+    def _tell(self, turn: Turn, work: RenderRequest | Call, result: Result) -> None:
+        request = work if isinstance(work, RenderRequest) else None
+        if self._observe is not None and request is not None and isinstance(result, Rendered):
             self._observe(request, result, turn)
-        if turn.painter is not None:
+        if turn.painter is not None and request is not None:
             self._tell_customer(turn, request, result)
         else:
             self._tell_caller(turn, result)
@@ -311,17 +335,17 @@ class DeviceWorker:
             return  # it left while its picture was painted
         if isinstance(result, Rendered):
             customer.rendered(request, result, turn)
-        else:
+        elif isinstance(result, BaseException):
             customer.failed(request, result)
 
     def _tell_caller(self, turn: Turn, result: Result) -> None:
         waiting = self._requests.get(turn.request or "")
         if waiting is None or waiting.result.done():
             return  # it gave up while its picture was painted
-        if isinstance(result, Rendered):
-            waiting.result.set_result((result, turn.waited))
-        else:
+        if isinstance(result, BaseException):
             waiting.result.set_exception(result)
+        else:
+            waiting.result.set_result((result, turn.waited))
 
 
 def busy(retry_after: float) -> Problem:

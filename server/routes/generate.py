@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import time
-from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
@@ -14,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from models.spec import ModelSpec
 from server.bodies import GenerateBody, read_generate
 from server.codecs import MEDIA_TYPES, decode_instances, decode_map, encode_picture
+from server.connection import unless_gone
 from server.errors import CLIENT_CLOSED_REQUEST, Problem
 from server.negotiation import Answer, choose_answer
 from server.provenance import generated
@@ -23,7 +22,6 @@ from server.schemas import INSTANCES, Generated, GenerateJson, GenerateRequest, 
 from server.services import Services, ServicesOf, reads_instances
 from server.worker import Place
 
-T = TypeVar("T")
 router = APIRouter(tags=["paint"])
 
 
@@ -71,7 +69,7 @@ async def generate(request: Request, services: ServicesOf) -> Response:
     with services.worker.place() as place:
         answer = choose_answer(body.fields.format, request.headers.get("accept", ""))
         work = _paint(services, place, body, answer)
-        response = await _unless_gone(request, work)
+        response = await unless_gone(request, work)
     return response if response is not None else Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
@@ -137,21 +135,3 @@ def _respond(request: RenderRequest, rendered: Rendered, picture: bytes, answer:
         style=list(rendered.style),
     )
     return JSONResponse(generated.model_dump())
-
-
-async def _unless_gone(request: Request, work: Awaitable[T]) -> T | None:
-    """The work's result, or None if the client closed the connection; then the work is cancelled."""
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        for one in (task, gone):
-            one.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
