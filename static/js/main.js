@@ -16,6 +16,7 @@ import { mountFiles } from "./ui/files.js";
 import { mountHelp } from "./ui/help.js";
 import { mountHint } from "./ui/hint.js";
 import { Keeper, paintingOf } from "./ui/keeper.js";
+import { mountLanguage } from "./ui/language.js";
 import { mountModels } from "./ui/models.js";
 import { Notices } from "./ui/notices.js";
 import { mountPalette } from "./ui/palette.js";
@@ -27,7 +28,7 @@ import { mountStart } from "./ui/start.js";
 import { mountStatus } from "./ui/status.js";
 import { noticeOf, Studio } from "./ui/studio.js";
 import { mountSurface } from "./ui/surface.js";
-import { mountButtons, mountKeys } from "./ui/toolbar.js";
+import { mountButtons, mountKeys, mountToolbars } from "./ui/toolbar.js";
 import { mountTooltip } from "./ui/tooltip.js";
 import { mountViews } from "./ui/views.js";
 import { Composite } from "./view/composite.js";
@@ -183,6 +184,8 @@ mountPresets(byId("presets", HTMLElement), studio, {
   wait: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
 });
 mountModels(studio);
+mountLanguage(async () => keeper.flush());
+mountToolbars();
 mountHint(studio);
 studio.store.watch(["seed", "document"], ({ seed, document: painting }) => {
   byId("seed", HTMLOutputElement).textContent = painting ? `seed ${seed}` : "";
@@ -252,6 +255,7 @@ if (kept) {
   studio.store.set({ model: kept.model });
   studio.startKept(paintingOf(kept));
 }
+document.body.dataset.ready = "";
 await loadModels();
 if (!kept) studio.startScene(scenes[0]);
 

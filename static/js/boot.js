@@ -1,0 +1,5 @@
+/** First the language, then the studio: its modules look their texts up as they are loaded. */
+import { startLanguage } from "./ui/language.js";
+
+await startLanguage();
+await import("./main.js");
