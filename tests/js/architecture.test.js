@@ -6,6 +6,9 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../static/js", import.meta.url));
 
+/** Libraries of others, which any room may import: they touch neither page nor network. */
+const VENDOR = fileURLToPath(new URL("../../static/vendor", import.meta.url));
+
 /** Which rooms each room may import from, itself apart. `document` and `net` are islands. */
 const MAY = /** @type {Record<string, string[]>} */ ({
   core: [],
@@ -28,7 +31,9 @@ test("every import goes in the allowed direction, types included", () => {
     const text = readFileSync(join(ROOT, file), "utf8");
     for (const [, specifier] of text.matchAll(/(?:\bfrom |\bimport\(|^import )"([^"]+)"/gm)) {
       assert.match(specifier, /^\.\.?\/.*\.js$/, `${file}: modules are named by relative path`);
-      const target = relative(ROOT, resolve(ROOT, dirname(file), specifier));
+      const address = resolve(ROOT, dirname(file), specifier);
+      if (dirname(address) === VENDOR) continue;
+      const target = relative(ROOT, address);
       const [from, to] = [roomOf(file), roomOf(target)];
       assert.ok(from === to || MAY[from].includes(to), `${file} must not import ${target}`);
     }
@@ -39,6 +44,11 @@ test("nothing reads pixels back from a canvas", () => {
   for (const file of files) {
     assert.doesNotMatch(readFileSync(join(ROOT, file), "utf8"), /getImageData|toDataURL|toBlob/, file);
   }
+});
+
+test("only photos are encoded anew, smaller or in another format, and only in one place", () => {
+  const encoders = files.filter((file) => readFileSync(join(ROOT, file), "utf8").includes("convertToBlob"));
+  assert.deepEqual(encoders, ["view/photo.js"]);
 });
 
 test("the page has no inline script, style or handler, and asks nobody else", () => {

@@ -2,9 +2,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { deflateSync, inflateSync } from "node:zlib";
 import { DocumentError } from "../../static/js/document/errors.js";
-import { exportMap, fitMap, importMap, paletteOf } from "../../static/js/document/exchange.js";
+import {
+  convertMap,
+  exportMap,
+  fitMap,
+  importMap,
+  paletteOf,
+  readImage,
+  recognise,
+} from "../../static/js/document/exchange.js";
 import { createMap } from "../../static/js/document/labelmap.js";
-import { crc32, decodePng } from "../../static/js/document/png.js";
+import { crc32, decodePng, encodePng, encodeRgba, readText } from "../../static/js/document/png.js";
 import { dice, fixture, LANDSCAPE } from "./helpers.js";
 
 const WIDTH = 33;
@@ -97,6 +105,124 @@ test("maps written by Pillow are read: palette of 8, 4 and 1 bit, grey, RGB, RGB
     const map = await importMap(fixture(name), LANDSCAPE);
     assert.deepEqual([map.width, map.height], [WIDTH, HEIGHT], name);
     assert.deepEqual(map.data, fixtureIds(modulo), name);
+  }
+});
+
+test("maps written by ImageMagick are read: palettes that it made anew, and RGB", async () => {
+  const ids = fixtureIds();
+  const mirrored = ids.map((_, i) => ids[i - (i % WIDTH) + WIDTH - 1 - (i % WIDTH)]);
+  for (const name of ["imagemagick-palette.png", "imagemagick-rgb.png"]) {
+    const map = await importMap(fixture(name), LANDSCAPE);
+    assert.deepEqual(map.data, mirrored, name);
+  }
+  const image = await readImage(fixture("imagemagick-palette.png"));
+  assert.notDeepEqual(image.data, mirrored, "the values themselves must not be the ids");
+});
+
+test("colours decide only where the palette is another and every colour is the set's", async () => {
+  const map = createMap(3, 1);
+  map.data.set([1, 3, 5]);
+  // Somebody else's colours for our ids: ids.
+  const foreign = new Uint8Array(768).fill(77);
+  assert.deepEqual((await importMap(await encodePng(map, foreign), LANDSCAPE)).data, map.data);
+  // One colour of the set among them: still ids.
+  foreign.set(LANDSCAPE.labels[9].color, 3);
+  assert.deepEqual((await importMap(await encodePng(map, foreign), LANDSCAPE)).data, map.data);
+  // A palette in another order: colours.
+  const turned = new Uint8Array(768);
+  for (const { id, color } of LANDSCAPE.labels) turned.set(color, (16 - id) * 3);
+  assert.deepEqual([...(await importMap(await encodePng(map, turned), LANDSCAPE)).data], [15, 13, 11]);
+  // A value without a colour is neither.
+  const short = turned.slice(0, 9);
+  assert.deepEqual((await importMap(await encodePng(map, short), LANDSCAPE)).data, map.data);
+});
+
+test("labels of one colour are still told apart when a palette is made anew", async () => {
+  const twins = {
+    ...LANDSCAPE,
+    labels: LANDSCAPE.labels.map((label) =>
+      label.id === 4 ? { ...label, color: LANDSCAPE.labels[3].color } : label,
+    ),
+  };
+  const palette = paletteOf(twins);
+  assert.notDeepEqual(palette.slice(9, 12), palette.slice(12, 15));
+  const map = createMap(2, 1);
+  map.data.set([0, 1]);
+  const anew = Uint8Array.from([...palette.slice(12, 15), ...palette.slice(9, 12)]);
+  assert.deepEqual([...(await importMap(await encodePng(map, anew), twins)).data], [4, 3]);
+  const plain = { width: 1, height: 1, data: Uint8Array.from([...LANDSCAPE.labels[3].color, 255]) };
+  assert.deepEqual([...(await importMap(await encodeRgba(plain), twins)).data], [3], "the lower id");
+});
+
+test("greys that are no ids are colours", async () => {
+  const grey = { ...LANDSCAPE, labels: LANDSCAPE.labels.slice(0, 6) };
+  const rows = Uint8Array.from([0, 255, 0, 255]);
+  const map = await importMap(pngOf([0, 0, 0, 3, 0, 0, 0, 1, 8, 0, 0, 0, 0], rows), grey);
+  assert.deepEqual([...map.data], [5, 0, 5]);
+});
+
+test("an image's label set is recognised by its colours, else by its numbers", async () => {
+  const other = {
+    hash: "f",
+    name: "other",
+    ignore: null,
+    labels: [
+      { id: 0, name: "wall", color: /** @type {[number, number, number]} */ ([1, 2, 3]), group: "" },
+      { id: 1, name: "tree", color: /** @type {[number, number, number]} */ ([9, 9, 99]), group: "" },
+    ],
+  };
+  const map = createMap(2, 1);
+  map.data.set([0, 1]);
+  const found = recognise(await readImage(await exportMap(map, other)), [LANDSCAPE, other, { ...other }]);
+  assert.deepEqual(found, [
+    { set: other, sure: true },
+    { set: LANDSCAPE, sure: false },
+  ]);
+  assert.deepEqual(recognise(await readImage(fixture("rgb-unknown.png")), [LANDSCAPE, other]), []);
+});
+
+test("a map in another set is converted by meaning, with a report of what became what", () => {
+  const map = createMap(4, 1);
+  map.data.set([2, 1, 1, 0]);
+  const color = /** @type {[number, number, number]} */ ([0, 0, 0]);
+  const from = {
+    hash: null,
+    name: "from",
+    ignore: null,
+    labels: [
+      { id: 0, name: "tree", color, group: "" },
+      { id: 1, name: "palm", concepts: ["palm", "tree"], color, group: "" },
+      { id: 2, name: "spaceship", color, group: "" },
+      { id: 3, name: "sky", color, group: "" },
+    ],
+  };
+  const { map: converted, report } = convertMap(map, from, LANDSCAPE);
+  assert.deepEqual([...converted.data], [0, 11, 11, 11]);
+  assert.deepEqual(report, [
+    { id: 2, name: "spaceship", pixels: 1, to: "unlabeled", kind: "lost" },
+    { id: 1, name: "palm", pixels: 2, to: "tree", kind: "near" },
+    { id: 0, name: "tree", pixels: 1, to: "tree", kind: "same" },
+  ]);
+});
+
+test("a PNG's text is read by its keyword, packed or plain, and not when it is too long", async () => {
+  const header = [0, 0, 0, 1, 0, 0, 0, 1, 8, 3, 0, 0, 0];
+  const withText = (/** @type {Uint8Array} */ body) => {
+    const file = Buffer.from(pngOf(header, new Uint8Array(2)));
+    const chunk = Buffer.alloc(body.length + 12);
+    chunk.writeUInt32BE(body.length);
+    chunk.write("iTXt", 4);
+    chunk.set(body, 8);
+    chunk.writeUInt32BE(crc32(chunk.subarray(4, 8 + body.length)), 8 + body.length);
+    return new Uint8Array(Buffer.concat([file.subarray(0, 33), chunk, file.subarray(33)]));
+  };
+  const said = JSON.stringify({ title: "Möwe" });
+  const plain = withText(Buffer.concat([Buffer.from("scenebrush\0\0\0\0\0"), Buffer.from(said)]));
+  const packed = withText(Buffer.concat([Buffer.from("scenebrush\0\x01\0de\0Bild\0"), deflateSync(said)]));
+  for (const bytes of [plain, packed]) {
+    assert.equal(await readText(bytes, "scenebrush", 1000), said);
+    assert.equal(await readText(bytes, "Comment", 1000), null);
+    await assert.rejects(readText(bytes, "scenebrush", 8), DocumentError);
   }
 });
 

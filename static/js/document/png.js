@@ -1,12 +1,14 @@
 /**
  * PNG, as much of it as label maps need (W3C PNG, third edition): written as 8-bit palette images whose values are
- * class ids; read as ids (palette or greyscale) or as colours (RGB). No canvas is involved, because a canvas colour
- * manages and premultiplies, and ids must come back as they went.
+ * class ids, or as RGBA; read as ids (palette or greyscale) or as colours (RGB). No canvas is involved, because a canvas
+ * colour manages and premultiplies, and ids must come back as they went.
  *
  * @typedef {import("./labelmap.js").LabelMap} LabelMap
- * @typedef {{kind: "ids", width: number, height: number, data: Uint8Array}} IdImage
- * @typedef {{kind: "rgb", width: number, height: number, data: Uint8Array, transparent: number}} RgbImage
- *   data: 3 bytes per pixel; transparent: how many pixels are not fully opaque
+ * @typedef {{kind: "ids", width: number, height: number, data: Uint8Array, palette: Uint8Array | null}} IdImage
+ *   palette: 3 bytes per value, as many as the file has; null where values are greys
+ * @typedef {{kind: "rgb", width: number, height: number, data: Uint8Array, alpha: Uint8Array | null,
+ *   transparent: number}} RgbImage data: 3 bytes per pixel; alpha: one, of a file with an alpha channel; transparent: how
+ *   many pixels are not fully opaque
  */
 import { DocumentError } from "./errors.js";
 
@@ -41,15 +43,38 @@ export async function encodePng({ width, height, data }, palette) {
   const rows = new Uint8Array(height * (width + 1));
   // Filter 0 on every row: ids are names, not amounts, so differences between neighbours mean nothing.
   for (let y = 0; y < height; y++) rows.set(data.subarray(y * width, (y + 1) * width), y * (width + 1) + 1);
+  return file(width, height, PALETTE, [chunk("PLTE", palette)], rows);
+}
+
+/**
+ * @param {{width: number, height: number, data: Uint8Array}} image 4 bytes per pixel: RGB and opacity
+ * @returns {Promise<Uint8Array>} the file
+ */
+export async function encodeRgba({ width, height, data }) {
+  const stride = width * 4;
+  const rows = new Uint8Array(height * (stride + 1));
+  for (let y = 0; y < height; y++)
+    rows.set(data.subarray(y * stride, (y + 1) * stride), y * (stride + 1) + 1);
+  return file(width, height, RGBA, [], rows);
+}
+
+/**
+ * @param {number} width
+ * @param {number} height
+ * @param {number} color
+ * @param {Uint8Array[]} chunks between header and pixels
+ * @param {Uint8Array} rows with their filter bytes
+ */
+async function file(width, height, color, chunks, rows) {
   const header = new Uint8Array(13);
   const view = new DataView(header.buffer);
   view.setUint32(0, width);
   view.setUint32(4, height);
-  header.set([8, PALETTE, 0, 0, 0], 8);
+  header.set([8, color, 0, 0, 0], 8);
   return concat([
     Uint8Array.from(SIGNATURE),
     chunk("IHDR", header),
-    chunk("PLTE", palette),
+    ...chunks,
     chunk("IDAT", await deflate(rows)),
     chunk("IEND", new Uint8Array(0)),
   ]);
@@ -62,7 +87,7 @@ export async function encodePng({ width, height, data }, palette) {
  * @throws {DocumentError}
  */
 export async function decodePng(bytes, { maxPixels }) {
-  const { header, data } = readChunks(bytes);
+  const { header, palette, data } = readImage(bytes);
   const { width, height, depth, color } = header;
   if (width * height > maxPixels) {
     throw new DocumentError(
@@ -76,38 +101,81 @@ export async function decodePng(bytes, { maxPixels }) {
   const raw = await inflate(data, height * (stride + 1));
   const rows = unfilter(raw, stride, height, Math.max(1, (channels * depth) >> 3));
   if (color === PALETTE || color === GREY) {
-    return { kind: "ids", width, height, data: unpack(rows, width, height, stride, depth) };
+    const ids = unpack(rows, width, height, stride, depth);
+    return { kind: "ids", width, height, data: ids, palette };
   }
   return dropAlpha(rows, width, height, channels);
+}
+
+/** Whether the bytes begin as a PNG does. @param {Uint8Array} bytes */
+export function isPng(bytes) {
+  return SIGNATURE.every((byte, i) => bytes[i] === byte);
+}
+
+/**
+ * An international text (chunk iTXt, section 11.3.3.4).
+ *
+ * @param {Uint8Array} bytes a PNG
+ * @param {string} keyword
+ * @param {number} most bytes that it may have
+ * @returns {Promise<string | null>} null where there is none of that keyword
+ * @throws {DocumentError} when the file is damaged or the text too long
+ */
+export async function readText(bytes, keyword, most) {
+  for (const { type, body } of chunksOf(bytes)) {
+    const name = body.indexOf(0);
+    if (type !== "iTXt" || new TextDecoder("latin1").decode(body.subarray(0, name)) !== keyword) continue;
+    const language = body.indexOf(0, name + 3);
+    const text = body.indexOf(0, language + 1) + 1;
+    if (name < 0 || language < 0 || text === 0) throw damaged();
+    const content = body[name + 1] ? await inflate(body.subarray(text), most, false) : body.subarray(text);
+    if (content.length > most) throw damaged();
+    return new TextDecoder().decode(content);
+  }
+  return null;
 }
 
 /** @typedef {{width: number, height: number, depth: number, color: number}} Header */
 
 /**
  * @param {Uint8Array} bytes
- * @returns {{header: Header, data: Uint8Array}}
+ * @returns {{header: Header, palette: Uint8Array | null, data: Uint8Array}}
  */
-function readChunks(bytes) {
-  if (SIGNATURE.some((byte, i) => bytes[i] !== byte)) {
+function readImage(bytes) {
+  /** @type {Header | null} */
+  let header = null;
+  /** @type {Uint8Array | null} */
+  let palette = null;
+  const parts = [];
+  for (const { type, body } of chunksOf(bytes)) {
+    if (type === "IHDR") header = readHeader(body);
+    if (type === "PLTE") palette = body;
+    if (type === "IDAT") parts.push(body);
+  }
+  if (!header) throw damaged();
+  return { header, palette: header.color === PALETTE ? palette : null, data: concat(parts) };
+}
+
+/**
+ * @param {Uint8Array} bytes
+ * @returns {Generator<{type: string, body: Uint8Array}>} every chunk up to the last, each checked
+ */
+function* chunksOf(bytes) {
+  if (!isPng(bytes)) {
     throw new DocumentError(
       "This file is not a PNG.",
       "Label maps travel as PNG, because JPEG and WebP smear the colours that stand for labels.",
       "Save the label map as PNG and open that.",
     );
   }
-  /** @type {Header | null} */
-  let header = null;
-  const parts = [];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 8; at + 12 <= bytes.length; ) {
     const length = view.getUint32(at);
     const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
     if (at + 12 + length > bytes.length) break;
     if (crc32(bytes.subarray(at + 4, at + 8 + length)) !== view.getUint32(at + 8 + length)) throw damaged();
-    const body = bytes.subarray(at + 8, at + 8 + length);
-    if (type === "IHDR") header = readHeader(body);
-    if (type === "IDAT") parts.push(body);
-    if (type === "IEND" && header) return { header, data: concat(parts) };
+    yield { type, body: bytes.subarray(at + 8, at + 8 + length) };
+    if (type === "IEND") return;
     at += 12 + length;
   }
   throw damaged();
@@ -220,12 +288,15 @@ function unpack(rows, width, height, stride, depth) {
  */
 function dropAlpha(rows, width, height, channels) {
   const data = new Uint8Array(width * height * 3);
+  const alpha = channels === 4 ? new Uint8Array(width * height) : null;
   let transparent = 0;
   for (let i = 0; i < width * height; i++) {
-    data.set(rows.subarray(i * channels, i * channels + 3), i * 3);
-    if (channels === 4 && rows[i * 4 + 3] !== 255) transparent++;
+    for (let k = 0; k < 3; k++) data[i * 3 + k] = rows[i * channels + k];
+    if (!alpha) continue;
+    alpha[i] = rows[i * 4 + 3];
+    if (alpha[i] !== 255) transparent++;
   }
-  return { kind: "rgb", width, height, data, transparent };
+  return { kind: "rgb", width, height, data, alpha, transparent };
 }
 
 /**
@@ -272,10 +343,11 @@ async function deflate(bytes) {
 
 /**
  * @param {Uint8Array} bytes zlib data
- * @param {number} size exactly how much must come out; a file that inflates further is stopped there
+ * @param {number} size how much must come out; a file that inflates further is stopped there
+ * @param {boolean} [exactly] false: less is fine
  * @returns {Promise<Uint8Array>}
  */
-async function inflate(bytes, size) {
+async function inflate(bytes, size, exactly = true) {
   const blob = new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (bytes)]);
   const reader = blob.stream().pipeThrough(new DecompressionStream("deflate")).getReader();
   const out = new Uint8Array(size);
@@ -292,6 +364,6 @@ async function inflate(bytes, size) {
     await reader.cancel().catch(() => {});
     throw damaged();
   }
-  if (at !== size) throw damaged();
-  return out;
+  if (exactly && at !== size) throw damaged();
+  return out.subarray(0, at);
 }
