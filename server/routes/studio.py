@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import posixpath
+import re
+from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 from fastapi import APIRouter, FastAPI, Request
@@ -12,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from server.resources import Page
-from server.services import ServicesOf
+from server.services import Services, ServicesOf
 
 router = APIRouter()
 
@@ -21,19 +25,58 @@ PAGE_POLICY: Final = (
     "frame-ancestors 'none'"
 )
 
+ENTRY: Final = "js/boot.js"
+# Static imports, and the ones that are awaited: the page needs them all before it is ready.
+IMPORT = re.compile(r'(?:\bfrom |\bimport\(|^import )"(\.\.?/[^"]+\.js)"', re.MULTILINE)
+
+
+@lru_cache(maxsize=4)
+def modules_of(static: Path) -> tuple[str, ...]:
+    """Every module that the page loads, by its path below `static`, in the order of a walk from the first.
+
+    The browser would find them only one layer of imports after the other; named in the page, they are all
+    fetched at once.
+    """
+    found: dict[str, None] = {}
+    waiting = [ENTRY]
+    while waiting:
+        module = waiting.pop(0)
+        if module in found or not (static / module).is_file():
+            continue
+        found[module] = None
+        text = (static / module).read_text(encoding="utf-8")
+        # Comments name types by import("…") too: fetched early, those modules do no harm.
+        waiting += [
+            posixpath.normpath(posixpath.join(posixpath.dirname(module), target))
+            for target in IMPORT.findall(text)
+        ]
+    return tuple(found)
+
 
 @router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
 async def studio(request: Request, services: ServicesOf) -> HTMLResponse:
     """The studio."""
+    return render_page(request, services)
+
+
+def render_page(
+    request: Request, services: Services, status: int = 200, share: str | None = None
+) -> HTMLResponse:
+    """The studio's HTML; with a `share` it opens that shared painting first."""
     base = services.settings.root_path
     # Read anew each time: it is small, and a change shows at the next reload.
     templates = Environment(
         loader=FileSystemLoader(services.page.templates), autoescape=True, undefined=StrictUndefined
     )
     html = templates.get_template("index.html").render(
-        base=base, assets=f"{base}/assets/{services.page.hash}", version=request.app.version
+        base=base,
+        assets=f"{base}/assets/{services.page.hash}",
+        modules=modules_of(services.page.static),
+        version=request.app.version,
+        share=share,
     )
-    return HTMLResponse(html, headers={"Cache-Control": "no-cache", "Content-Security-Policy": PAGE_POLICY})
+    headers = {"Cache-Control": "no-cache", "Content-Security-Policy": PAGE_POLICY}
+    return HTMLResponse(html, status, headers)
 
 
 class ImmutableFiles(StaticFiles):
