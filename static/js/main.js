@@ -22,6 +22,7 @@ import { Notices } from "./ui/notices.js";
 import { mountPalette } from "./ui/palette.js";
 import { mountPanels } from "./ui/panels.js";
 import { PhotoEditing } from "./ui/photo.js";
+import { mountPhotoPanel } from "./ui/photopanel.js";
 import { mountPresets } from "./ui/presets.js";
 import { mountSize } from "./ui/size.js";
 import { mountStart } from "./ui/start.js";
@@ -76,6 +77,8 @@ const studio = new Studio({
     shown && new Blob([new Uint8Array(shown.frame.picture)], { type: `image/${shown.frame.format}` }),
   download: (file, name) => files.download(file, name),
   chooseFile: () => files.choose(),
+  choosePhoto: () => files.choose("image/*"),
+  photo: () => photo,
   showStart: () => start.show(),
   showHelp: () => help.show(),
 });
@@ -93,6 +96,7 @@ const photo = new PhotoEditing(studio, {
     else composite?.close();
   },
   cover: (edited) => photoView.composite?.setEdited(edited),
+  share: (share) => photoPanel.share(share),
   settle: async (picture) => photoView.settle(picture && (await createImageBitmap(picture))),
 });
 
@@ -171,6 +175,7 @@ const start = mountStart(studio, {
   draw: (canvas, { map, labelSet }) => new LabelView(canvas).show(map, labelSet),
 });
 
+const photoPanel = mountPhotoPanel(byId("edit", HTMLElement), studio);
 mountButtons(studio);
 mountKeys(studio);
 mountTooltip();

@@ -20,11 +20,14 @@ export function mountFiles(onDrop) {
   });
 
   return {
-    /** @returns {Promise<File | null>} null when nothing was chosen */
-    choose() {
+    /**
+     * @param {string} [accept] types of files
+     * @returns {Promise<File | null>} null when nothing was chosen
+     */
+    choose(accept = "image/png,.png") {
       const input = document.createElement("input");
       input.type = "file";
-      input.accept = "image/png,.png";
+      input.accept = accept;
       return new Promise((resolve) => {
         input.addEventListener("change", () => resolve(input.files?.[0] ?? null));
         input.addEventListener("cancel", () => resolve(null));

@@ -18,7 +18,9 @@
  *   show: (photo: Blob | null, size: {width: number, height: number}) => Promise<void>,
  *   cover: (edited: Uint8Array) => void,
  *   settle: (picture: Blob | null) => Promise<void>,
- * }} PhotoPorts `sizeOf` and `reduced` reject when the browser cannot read the photo
+ *   share: (share: number) => void,
+ * }} PhotoPorts `sizeOf` and `reduced` reject when the browser cannot read the photo;
+ *   `share`: of the photo is painted over, 0…1
  */
 import { t } from "../core/i18n.js";
 import { newId, newSeed } from "../core/ids.js";
@@ -133,7 +135,10 @@ export class PhotoEditing {
   /** A picture of the newest state has been shown: if the hand rests, have a look at how it will be. */
   settled() {
     clearTimeout(this.resting);
-    if (this.document && this.edited.includes(1)) this.resting = setTimeout(() => this.#look(), REST);
+    if (!this.document) return;
+    const painted = this.edited.reduce((sum, one) => sum + one, 0);
+    this.ports.share(painted / this.edited.length);
+    if (painted > 0) this.resting = setTimeout(() => this.#look(), REST);
   }
 
   /**

@@ -31,11 +31,22 @@
  *   layers: readonly import("../document/layers.js").Layer[],
  *   active: string,
  *   regions: readonly import("../document/document.js").Region[],
+ *   other: number,
+ *   selection: import("../document/labelmap.js").LabelMap | null,
+ *   sketch: import("../tools/tool.js").Sketch | null,
+ *   pressure: boolean,
+ *   streamline: number,
+ *   everywhere: boolean,
+ *   selectMode: import("../document/selection.js").SelectMode,
+ *   symmetry: import("../tools/tool.js").Symmetry,
+ *   zoom: number,
  *   view: View,
  *   panels: readonly string[],
  *   canUndo: boolean,
  *   canRedo: boolean,
- * }} State `region`: the style number that gestures write while lights are painted; seed to regions are the painting's
+ * }} State `region`: the style number that gestures write while lights are painted; seed to regions are the painting's;
+ *   `other`: the label before this one; `sketch`: what a tool shows over the painting; `streamline`: 0…100;
+ *   `zoom`: CSS pixels per pixel of the painting
  * @typedef {{mask: Uint8Array, model: string, seed: number, style: readonly number[] | null,
  *   styles: (readonly number[])[], styleMap: Uint8Array | null}} Wanted the exact picture of a painting: everything that
  *   it depends on; `mask` and `styleMap` are palette PNGs, `styles[k - 1]` the code of style number k
@@ -52,6 +63,8 @@
  *   shownPicture: () => Blob | null,
  *   download: (file: Blob, name: string) => void,
  *   chooseFile: () => Promise<File | null>,
+ *   photo: () => import("./photo.js").PhotoEditing,
+ *   choosePhoto: () => Promise<File | null>,
  *   showStart: () => void,
  *   showHelp: () => void,
  * }} Ports
@@ -73,7 +86,9 @@ import {
 } from "../document/labelset.js";
 import { drawScene } from "../document/scene.js";
 import { Hand } from "../tools/hand.js";
+import { easelOf } from "./easel.js";
 import { Lights } from "./lights.js";
+import { emptySelected } from "./selecting.js";
 
 const FIRST_SEED = 7;
 /** The longer side of small pictures. */
@@ -97,8 +112,8 @@ export function maxSize({ document }) {
 
 /** What of a painting the page shows beside its pixels. @param {LabelDocument} document */
 function shownOf(document) {
-  const { light, layers, active, regions, history } = document;
-  return { ...light, layers, active, regions, canUndo: history.canUndo, canRedo: history.canRedo };
+  const { light, layers, active, regions, selection, history } = document;
+  return { ...light, layers, active, regions, selection, canUndo: history.canUndo, canRedo: history.canRedo };
 }
 
 export class Studio {
@@ -123,6 +138,15 @@ export class Studio {
         layers: [],
         active: "",
         regions: [],
+        other: 0,
+        selection: null,
+        sketch: null,
+        pressure: true,
+        streamline: 30,
+        everywhere: false,
+        selectMode: "new",
+        symmetry: "off",
+        zoom: 1,
         view: "split",
         panels: [],
         canUndo: false,
@@ -135,13 +159,7 @@ export class Studio {
     /** @type {Set<(change: import("../document/document.js").Change) => void>} */
     this.followers = new Set();
     this.lights = new Lights(this);
-    this.hand = new Hand({
-      document: () => this.document,
-      label: () => this.state.label,
-      size: () => this.state.size,
-      setLabel: (id) => this.setLabel(id),
-      picked: () => this.#picked(),
-    });
+    this.hand = new Hand(easelOf(this));
   }
 
   get state() {
@@ -304,8 +322,15 @@ export class Studio {
 
   /** @param {Plane} plane what gestures change from now on */
   setPlane(plane) {
-    this.hand.cancel();
+    this.hand.settle();
     this.store.set({ plane });
+  }
+
+  /** Let go of one thing: the gesture under way, a light that is only tried, painting with lights. */
+  cancel() {
+    if (this.hand.cancel() || !this.state.document || this.document.dropLights()) return;
+    if (this.state.plane === "styles") this.setPlane("labels");
+    else this.select(null);
   }
 
   /** Paint with a light, until labels are painted again. @param {number} number 0 the painting's own, k the k-th region's */
@@ -316,17 +341,34 @@ export class Studio {
 
   /** @param {ToolName} tool */
   setTool(tool) {
+    if (tool === this.state.tool) return;
+    this.hand.settle();
     if (tool !== "pick") this.lastTool = tool;
     this.store.set({ tool });
   }
 
-  #picked() {
+  /** A pick is over. @param {number} before what was chosen until then */
+  picked(before) {
+    if (this.state.plane === "labels" && before !== this.state.label) this.store.set({ other: before });
     if (this.state.tool === "pick") this.setTool(this.lastTool);
   }
 
   /** @param {number} id */
   setLabel(id) {
-    if (labelById(this.document.labelSet, id)) this.store.set({ label: id, plane: "labels" });
+    const { label, other } = this.state;
+    if (!labelById(this.document.labelSet, id)) return;
+    this.store.set({ label: id, other: id === label ? other : label, plane: "labels" });
+  }
+
+  /** The label before this one, and back again. */
+  swapLabels() {
+    this.setLabel(this.state.other);
+  }
+
+  /** What gestures keep to. @param {import("../document/labelmap.js").LabelMap | null} selection null for everything */
+  select(selection) {
+    this.document.selection = selection;
+    this.store.set({ selection });
   }
 
   /** @param {number} size brush diameter in map pixels */
@@ -357,19 +399,18 @@ export class Studio {
     this.store.set({ panels: open ? panels.filter((one) => one !== name) : [...panels, name] });
   }
 
+  /** What is half drawn is taken back first, corner by corner where it has some. */
   undo() {
-    this.document.undo();
+    if (!this.hand.back() && !this.hand.cancel()) this.document.undo();
   }
 
   redo() {
-    this.document.redo();
+    if (!this.hand.busy) this.document.redo();
   }
 
+  /** What is selected, or else the whole layer, as if an eraser had gone over it. */
   clear() {
-    const { document } = this;
-    const gesture = document.begin(idOfMeaning(document.labelSet, SKY));
-    for (let y = 0; y < document.map.height; y++) gesture.span(y, 0, document.map.width);
-    gesture.commit();
+    emptySelected(this);
   }
 
   /** @param {boolean} seedLocked whether the dice and lights that were kept leave the seed as it is */
@@ -388,7 +429,7 @@ export class Studio {
    * @param {LabelDocument} document
    */
   adopt(document) {
-    this.hand.cancel();
+    this.hand.settle();
     const before = this.state.document;
     // What no hand has touched is not worth keeping.
     if (before && before !== document && !before.touched) this.ports.forget(before.id);
@@ -397,6 +438,7 @@ export class Studio {
     this.store.set({
       document,
       label: fits ? label : firstLabel(document.labelSet),
+      other: fits ? this.state.other : idOfMeaning(document.labelSet, SKY),
       plane: "labels",
       ...shownOf(document),
     });
@@ -445,12 +487,19 @@ export class Studio {
     );
   }
 
+  /** @param {File | null} [given] a photo that was dropped; asks for one otherwise */
+  async openPhoto(given) {
+    const file = given ?? (await this.ports.choosePhoto());
+    if (file) await this.ports.photo().open(file, file.name.replace(/\.[^.]*$/, "") || t("Photo"));
+  }
+
   /**
    * @param {Painting} painting one with a photo under it
    * @param {string} [said]
    */
   startPhoto(painting, said = t("{title} is open: paint on its labels.", { title: painting.title })) {
     this.#start(painting, said);
+    if (!this.state.panels.includes("edit")) this.togglePanel("edit");
   }
 
   /** @param {Painting} painting one that was kept */

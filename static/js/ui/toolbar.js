@@ -42,10 +42,13 @@ function dress(button, action, studio) {
   button.setAttribute("aria-label", t(action.title));
   if (action.keys.length > 0) button.setAttribute("aria-keyshortcuts", action.keys.map(ariaKeys).join(" "));
   button.addEventListener("click", () => run?.(studio));
-  studio.store.watch(["document", "tool", "models", "canUndo", "canRedo", "view", "panels"], (state) => {
-    button.disabled = enabled ? !enabled(state) : false;
-    if (pressed) button.setAttribute("aria-pressed", String(pressed(state)));
-  });
+  studio.store.watch(
+    ["document", "tool", "plane", "models", "canUndo", "canRedo", "view", "panels"],
+    (state) => {
+      button.disabled = enabled ? !enabled(state) : false;
+      if (pressed) button.setAttribute("aria-pressed", String(pressed(state)));
+    },
+  );
 }
 
 /** @param {string} combo */
