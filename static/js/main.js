@@ -11,12 +11,15 @@ import { Live } from "./net/live.js";
 import { Mailbox } from "./net/mailbox.js";
 import { fetchEdit, fetchSegments, fetchStyleOf } from "./net/photos.js";
 import { fetchModels, fetchPicture, fetchSmall } from "./net/rest.js";
+import { mountCanvasSize, mountNewSize } from "./ui/canvas.js";
 import { byId } from "./ui/dom.js";
 import { mountFiles } from "./ui/files.js";
 import { mountHelp } from "./ui/help.js";
 import { mountHint } from "./ui/hint.js";
 import { Keeper, paintingOf } from "./ui/keeper.js";
 import { mountLanguage } from "./ui/language.js";
+import { mountLayers } from "./ui/layers.js";
+import { mountLight } from "./ui/light.js";
 import { mountModels } from "./ui/models.js";
 import { Notices } from "./ui/notices.js";
 import { mountPalette } from "./ui/palette.js";
@@ -34,6 +37,8 @@ import { mountTooltip } from "./ui/tooltip.js";
 import { mountViews } from "./ui/views.js";
 import { Composite } from "./view/composite.js";
 import { LabelView } from "./view/labels.js";
+import { drawLayer } from "./view/layer.js";
+import { LightsView } from "./view/lights.js";
 import { PhotoView, reducedPhoto, sizeOfPhoto } from "./view/photo.js";
 import { Ring } from "./view/ring.js";
 
@@ -50,6 +55,7 @@ const photoFrame = byId("photo-frame", HTMLElement);
 const notices = new Notices(byId("notices", HTMLElement));
 const labelView = new LabelView(labelCanvas);
 const photoView = new PhotoView(photoCanvas);
+const lightsView = new LightsView(byId("lights", HTMLCanvasElement));
 
 /** The last picture that reached the screen. @type {{frame: Frame, latency: number | null} | null} */
 let shown = null;
@@ -63,7 +69,10 @@ const studio = new Studio({
       // Whoever paints has arrived, and wants to see the photo.
       notices.dismiss("new");
     }
-    if (rect && plane === "styles") live.markStyles(rect);
+    if (rect && plane === "styles") {
+      lightsView.draw(rect);
+      live.markStyles(rect);
+    }
     if (light) live.markStyle();
     if (light || plane !== "styles") photo.changed({ rect });
   },
@@ -79,8 +88,11 @@ const studio = new Studio({
   chooseFile: () => files.choose(),
   choosePhoto: () => files.choose("image/*"),
   photo: () => photo,
+  chooseAtHand: (place) => palette.choosePlace(place),
+  findLabel: () => palette.find(),
   showStart: () => start.show(),
   showHelp: () => help.show(),
+  showCanvasSize: () => canvasSize.show(),
 });
 
 const photo = new PhotoEditing(studio, {
@@ -168,6 +180,8 @@ async function show(frame) {
 
 const files = mountFiles((file) => studio.importMap(file));
 const help = mountHelp();
+const canvasSize = mountCanvasSize(studio);
+mountNewSize(studio, () => canvasSize.show());
 const scenes = readScenes(await (await fetch(new URL("../scenes/scenes.json", import.meta.url))).json());
 const start = mountStart(studio, {
   scenes,
@@ -176,12 +190,16 @@ const start = mountStart(studio, {
 });
 
 const photoPanel = mountPhotoPanel(byId("edit", HTMLElement), studio);
+const palette = mountPalette(byId("palette", HTMLElement), studio);
+mountLayers(byId("layers", HTMLElement), studio, (canvas, { map }, labelSet) =>
+  drawLayer(canvas, map, labelSet),
+);
+mountLight(byId("light", HTMLElement), studio);
 mountButtons(studio);
 mountKeys(studio);
 mountTooltip();
 mountPanels(studio);
 mountViews(studio);
-mountPalette(byId("palette", HTMLElement), studio);
 mountSize(studio);
 mountPresets(byId("presets", HTMLElement), studio, {
   now,
@@ -229,6 +247,10 @@ studio.store.watch(["document", "model", "models"], ({ document: painting, model
     readStyles: (rect) => studio.lightsFor(painting).read(rect),
     hasStyles: () => studio.lightsFor(painting).any(),
   });
+});
+
+studio.store.watch(["document", "plane"], ({ document: painting, plane }) => {
+  lightsView.show(painting && plane === "styles" ? painting.styles : null);
 });
 
 /** The models, however long the server takes to come; what they paint is opened with them. */

@@ -11,7 +11,7 @@
  *   icon?: string,
  *   keys: string[],
  *   group: "Paint" | "History" | "Layers" | "View" | "Photo" | "Painting" | "Help",
- *   run?: (studio: Studio) => void,
+ *   run?: (studio: Studio, combo?: string) => void,
  *   enabled?: (state: State) => boolean,
  *   pressed?: (state: State) => boolean,
  * }} Action `keys` are combos of keys.js; an action without `run` is a gesture that the help sheet only tells of;
@@ -63,6 +63,28 @@ export const ACTIONS = [
     hint: "Hold Alt and click.",
     keys: ["alt"],
     group: "Paint",
+  },
+  {
+    id: "at-hand",
+    title: "Choose a label at hand",
+    hint: "The labels that you used last, by the numbers that stand beside them.",
+    keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"],
+    group: "Paint",
+    run: (studio, combo) => studio.ports.chooseAtHand(Number(combo)),
+    enabled: painting,
+  },
+  {
+    id: "find-label",
+    title: "Find a label",
+    hint: "By its name or what it means; Enter takes the first.",
+    keys: ["/"],
+    group: "Paint",
+    run: (studio) => {
+      const { panels } = studio.state;
+      if (!panels.includes("labels")) studio.store.set({ panels: [...panels, "labels"] });
+      studio.ports.findLabel();
+    },
+    enabled: painting,
   },
   {
     id: "smaller",
@@ -413,6 +435,16 @@ export const ACTIONS = [
     group: "Painting",
     run: (studio) => studio.importMap(),
     enabled: (state) => state.models.length > 0,
+  },
+  {
+    id: "canvas-size",
+    title: "Canvas size…",
+    hint: "A new painting, or a copy of this one, in any size from 256 to 1024.",
+    icon: "size",
+    keys: ["shift+c"],
+    group: "Painting",
+    run: (studio) => studio.ports.showCanvasSize(),
+    enabled: (state) => state.document !== null && state.models.length > 0,
   },
   {
     id: "help",

@@ -23,6 +23,8 @@ const NAMES = /** @type {Record<string, string>} */ ({
   alt: "Alt",
   escape: "Esc",
   delete: "Del",
+  arrowup: "↑",
+  arrowdown: "↓",
 });
 
 /**

@@ -10,7 +10,8 @@
 import { t } from "../core/i18n.js";
 import { newSeed } from "../core/ids.js";
 import { MAX_REGIONS } from "../document/document.js";
-import { mixCodes, sameLight } from "../document/light.js";
+import { sameLight } from "../document/light.js";
+import { KeptLights } from "./strip.js";
 import { noticeOf } from "./studio.js";
 
 export const MAX_SEED = 2 ** 32 - 1;
@@ -21,6 +22,7 @@ export class Lights {
     this.studio = studio;
     /** Counts wishes, so that an answer that comes late is not taken for the newest. */
     this.wish = 0;
+    this.kept = new KeptLights();
   }
 
   /** Whether lights are for parts of the picture at present. */
@@ -141,16 +143,13 @@ export class Lights {
   }
 
   /**
-   * Show the light between two codes; keepMix makes one step of all that was shown.
+   * Show a light that is being mixed; keepMix makes one step of all that was shown.
    *
    * @param {string} title
-   * @param {readonly number[]} a
-   * @param {readonly number[]} b
-   * @param {number} part
+   * @param {readonly number[]} code
    */
-  mix(title, a, b, part) {
+  mix(title, code) {
     const { document, state } = this.studio;
-    const code = mixCodes(a, b, part);
     this.wish++;
     if (!this.forPart) {
       document.tryLights({ light: { style: null, code } });
@@ -166,5 +165,38 @@ export class Lights {
   /** The slider is let go of. */
   keepMix() {
     this.studio.document.keepLights();
+  }
+
+  /** Paint with the light that was last painted with, or with labels again. */
+  togglePainting() {
+    const { document, state } = this.studio;
+    if (this.forPart) this.studio.setPlane("labels");
+    else this.studio.paintLight(Math.min(state.region || 1, document.regions.length));
+  }
+
+  /** Remember the chosen light, with a small picture of this painting in it. */
+  async like() {
+    const { document, state } = this.studio;
+    const light = this.chosen;
+    const known = this.studio.codeFor(light);
+    const painted = await this.paint({ seed: document.seed, code: known });
+    if (!painted) return;
+    const own = !this.forPart && known === null;
+    this.kept.add({
+      title: light.title,
+      seed: document.seed,
+      style: light.style,
+      code: painted.code,
+      own,
+      model: state.model ?? "",
+      picture: painted.picture,
+    });
+  }
+
+  /** Take a light that was kept. @param {import("./strip.js").KeptLight} light */
+  chooseKept({ title, seed, style, code, own, model }) {
+    // On its own model a seed says it all; another one has the code at most.
+    const bySeed = own && model === this.studio.model.id && !this.forPart && !this.studio.state.seedLocked;
+    return this.choose({ title, style, code: bySeed ? null : code }, seed);
   }
 }

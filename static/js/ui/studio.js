@@ -65,11 +65,14 @@
  *   chooseFile: () => Promise<File | null>,
  *   photo: () => import("./photo.js").PhotoEditing,
  *   choosePhoto: () => Promise<File | null>,
+ *   chooseAtHand: (place: number) => void,
+ *   findLabel: () => void,
  *   showStart: () => void,
  *   showHelp: () => void,
+ *   showCanvasSize: () => void,
  * }} Ports
  */
-import { t } from "../core/i18n.js";
+import { t, term } from "../core/i18n.js";
 import { newId } from "../core/ids.js";
 import { Store } from "../core/store.js";
 import { LabelDocument } from "../document/document.js";
@@ -155,6 +158,8 @@ export class Studio {
     );
     /** The tool to go back to after picking. @type {ToolName} */
     this.lastTool = "brush";
+    /** What paintings are begun in; null for the model's own size. @type {{width: number, height: number} | null} */
+    this.newSize = null;
     this.unlisten = () => {};
     /** @type {Set<(change: import("../document/document.js").Change) => void>} */
     this.followers = new Set();
@@ -470,21 +475,35 @@ export class Studio {
     });
   }
 
-  /** @param {Scene} scene */
-  startScene(scene) {
-    const { label_set: labelSet, native_width: width, native_height: height } = this.model;
-    const map = drawScene(scene, width, height, labelSet);
-    const { title, style = null, light: seed = FIRST_SEED } = scene;
-    this.#start({ id: newId(), title, map, labelSet, seed, style }, `${title} is on the easel.`);
+  /** The size of what is begun: the one that was chosen, else the model's own. */
+  get sizeOfNew() {
+    const { native_width: width, native_height: height } = this.model;
+    return this.newSize ?? { width, height };
   }
 
-  startBlank() {
-    const { label_set: labelSet, native_width: width, native_height: height } = this.model;
+  /** @param {Scene} scene */
+  startScene(scene) {
+    const { label_set: labelSet } = this.model;
+    const { width, height } = this.sizeOfNew;
+    const map = drawScene(scene, width, height, labelSet);
+    const { style = null, light: seed = FIRST_SEED } = scene;
+    const title = term(scene.title);
+    this.#start({ id: newId(), title, map, labelSet, seed, style }, t("{title} is on the easel.", { title }));
+  }
+
+  /** @param {{width: number, height: number}} [size] */
+  startBlank({ width, height } = this.sizeOfNew) {
+    const { label_set: labelSet } = this.model;
     const map = createMap(width, height, idOfMeaning(labelSet, SKY));
     this.#start(
-      { id: newId(), title: "Painting", map, labelSet, seed: FIRST_SEED },
-      "A clear sky is on the easel.",
+      { id: newId(), title: t("Painting"), map, labelSet, seed: FIRST_SEED },
+      t("A clear sky is on the easel."),
     );
+  }
+
+  /** @param {Omit<Painting, "id">} copy of the one on the easel, which stays as it is */
+  startCopy(copy) {
+    this.#start({ id: newId(), ...copy }, t("A copy of {title} is on the easel.", { title: copy.title }));
   }
 
   /** @param {File | null} [given] a photo that was dropped; asks for one otherwise */

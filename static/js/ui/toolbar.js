@@ -43,7 +43,20 @@ function dress(button, action, studio) {
   if (action.keys.length > 0) button.setAttribute("aria-keyshortcuts", action.keys.map(ariaKeys).join(" "));
   button.addEventListener("click", () => run?.(studio));
   studio.store.watch(
-    ["document", "tool", "plane", "models", "canUndo", "canRedo", "view", "panels"],
+    [
+      "document",
+      "tool",
+      "plane",
+      "models",
+      "canUndo",
+      "canRedo",
+      "view",
+      "panels",
+      "model",
+      "plane",
+      "layers",
+      "active",
+    ],
     (state) => {
       button.disabled = enabled ? !enabled(state) : false;
       if (pressed) button.setAttribute("aria-pressed", String(pressed(state)));
@@ -123,7 +136,7 @@ export function mountKeys(studio) {
     const action = ACTIONS.find(({ keys, run }) => run && keys.includes(combo));
     if (!action) return;
     event.preventDefault();
-    if (!action.enabled || action.enabled(studio.state)) action.run?.(studio);
+    if (!action.enabled || action.enabled(studio.state)) action.run?.(studio, combo);
   });
   // Alt alone would move the focus to the browser's menu on some systems, away from the canvas.
   addEventListener("keyup", (event) => {
