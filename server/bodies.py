@@ -16,13 +16,15 @@ from starlette.requests import Request
 
 from models.spec import MAX_STYLE_DIM
 from server.errors import Problem
+from server.protocol import MAX_REGIONS
 from server.schemas import GenerateJson, GenerateRequest
 
-_FILES: Final = ("mask", "instances")
+_FILES: Final = ("mask", "instances", "style_map")
+_ARRAYS: Final = ("style", "styles")
 _MAX_FIELDS: Final = 16
-_MAX_FIELD_BYTES: Final = 128 * 1024  # the longest style code in decimal digits
+_MAX_FIELD_BYTES: Final = MAX_REGIONS * 128 * 1024  # the longest style codes in decimal digits
 _MAX_NAME: Final = 64
-_MAX_SEPARATORS: Final = 2 * MAX_STYLE_DIM
+_MAX_SEPARATORS: Final = (2 + MAX_REGIONS) * MAX_STYLE_DIM
 """Most commas, brackets and braces of a JSON body: base64 has none, and a style code one for each number."""
 _PIECE: Final = 64 * 1024
 _JSON: Final[TypeAdapter[Any]] = TypeAdapter(Any)
@@ -40,7 +42,8 @@ class GenerateBody:
 
     fields: GenerateRequest
     mask: bytes
-    instances: bytes | None
+    instances: bytes | None = None
+    style_map: bytes | None = None
 
 
 async def read_generate(request: Request) -> GenerateBody:
@@ -74,8 +77,9 @@ async def _read_multipart(request: Request) -> GenerateBody:
         raise _unreadable("multipart body", error.message) from None
     try:
         mask = await _mask_file(form)
-        instances = await _instances_file(form)
-        return GenerateBody(GenerateRequest.model_validate(_fields(form)), mask, instances)
+        instances = await _file(form, "instances", "the instance map")
+        style_map = await _file(form, "style_map", "the style map")
+        return GenerateBody(GenerateRequest.model_validate(_fields(form)), mask, instances, style_map)
     finally:
         await form.close()
 
@@ -93,20 +97,20 @@ async def _mask_file(form: FormData) -> bytes:
     return await mask.read()
 
 
-async def _instances_file(form: FormData) -> bytes | None:
+async def _file(form: FormData, name: str, what: str) -> bytes | None:
     """None if it was not sent; a web form sends a file that nobody chose as an empty one without a name."""
-    instances = form.get("instances")
-    if instances is None:
+    file = form.get(name)
+    if file is None:
         return None
-    if not isinstance(instances, UploadFile):
+    if not isinstance(file, UploadFile):
         raise Problem(
             422,
             "invalid-value",
             "A value does not fit",
-            "instances: it is text, not a file.",
-            "Send the instance map as a file: curl -F instances=@things.png …",
+            f"{name}: it is text, not a file.",
+            f"Send {what} as a file: curl -F {name}=@{name}.png …",
         )
-    return await instances.read() if instances.filename or instances.size else None
+    return await file.read() if file.filename or file.size else None
 
 
 def _fields(form: FormData) -> dict[str, Any]:
@@ -119,15 +123,17 @@ def _fields(form: FormData) -> dict[str, Any]:
         if name not in _FILES and value != "":
             fields[name] = value
     _check_names(fields)
-    if isinstance(fields.get("style"), str):
-        fields["style"] = _style(fields["style"])
+    for name in _ARRAYS:
+        if isinstance(fields.get(name), str):
+            fields[name] = _array(name, fields[name])
     return fields
 
 
-def _style(text: str) -> object:
+def _array(name: str, text: str) -> object:
     """A JSON array, or the name that the text is."""
     if not text.lstrip().startswith("["):
         return text
+    _check_size(text.encode("utf-8", "replace"))
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -135,8 +141,8 @@ def _style(text: str) -> object:
             422,
             "invalid-value",
             "A value does not fit",
-            "style: it is not a JSON array.",
-            "Send the style code as numbers in brackets: [0.1, -1.2, …].",
+            f"{name}: it is not a JSON array.",
+            "Send a style code as numbers in brackets: [0.1, -1.2, …]; several in brackets of their own.",
         ) from None
 
 
@@ -151,7 +157,8 @@ def _read_json(body: bytes) -> GenerateBody:
     content = GenerateJson.model_validate(fields)
     mask = _decoded("mask", content.mask)
     instances = None if content.instances is None else _decoded("instance map", content.instances)
-    return GenerateBody(content, mask, instances)
+    style_map = None if content.style_map is None else _decoded("style map", content.style_map)
+    return GenerateBody(content, mask, instances, style_map)
 
 
 def _decoded(what: str, text: str) -> bytes:

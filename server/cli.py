@@ -91,9 +91,22 @@ def render(
     style: Annotated[
         str | None, typer.Option(help="Name of one of the model's styles, or a style code as a JSON array.")
     ] = None,
+    style_map: Annotated[
+        Path | None,
+        typer.Option(
+            help="Which style each pixel takes: PNG, 0 for --style, k for the k-th --region-style.",
+            dir_okay=False,
+        ),
+    ] = None,
+    region_style: Annotated[
+        list[str] | None,
+        typer.Option(help="Style of a region, as --style; may be repeated.", metavar="NAME|CODE"),
+    ] = None,
     width: Annotated[int | None, typer.Option(help="Width of the picture, in pixels.")] = None,
     height: Annotated[int | None, typer.Option(help="Height of the picture, in pixels.")] = None,
     quality: Annotated[int | None, typer.Option(help="Quality of JPEG and WebP, 1 to 100.")] = None,
+    lossless: Annotated[bool, typer.Option("--lossless", help="WebP without loss.")] = False,
+    embed_map: Annotated[bool, typer.Option("--embed-map", help="Keep the label map in the PNG.")] = False,
     model: Annotated[str | None, typer.Option(help="Model id.", rich_help_panel="What paints")] = None,
     models_dir: ModelsDir = None,
     device: Device = None,
@@ -110,12 +123,15 @@ def render(
         fields: dict[str, object] = {
             "model": model,
             "seed": seed,
-            "style": _json(style) if style and style.lstrip().startswith("[") else style,
+            "style": _style(style),
+            "styles": [_style(one) for one in region_style or []],
             "width": width,
             "height": height,
             "quality": quality,
+            "lossless": lossless,
+            "embed_map": embed_map,
         }
-        commands.render(settings, mask, output, fields)
+        commands.render(settings, mask, output, fields, style_map)
 
 
 @app.command()
@@ -368,6 +384,11 @@ def import_(
             licence=licence,
             force=force,
         )
+
+
+def _style(text: str | None) -> Any:
+    """A style's name, or its code."""
+    return _json(text) if text and text.lstrip().startswith("[") else text
 
 
 def _json(text: str) -> Any:

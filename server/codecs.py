@@ -47,6 +47,7 @@ _SAVE_INSTANCES_AS: Final = (
 )
 _NO_PNG_HEADER: Final = "The PNG does not begin with a whole header."
 _EXIF_ORIENTATION: Final = 0x0112
+_LOSSLESS_EFFORT: Final = 50  # what WebP calls quality where nothing is lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,11 @@ def _webp_header(data: bytes) -> Header:
         width, height = int.from_bytes(data[24:27], "little"), int.from_bytes(data[27:30], "little")
         return Header("WEBP", 1 + width, 1 + height)
     raise _broken("The WebP ends within its header.")
+
+
+def is_lossless_webp(data: bytes) -> bool:
+    """Whether a WebP file holds its pixels as they are."""
+    return b"VP8L" in _riff_chunks(data)
 
 
 def _riff_chunks(data: bytes) -> set[bytes]:
@@ -340,10 +346,11 @@ def encode_picture(
     quality: int,
     *,
     fast: bool = False,
+    lossless: bool = False,
     metadata: PictureMetadata | None = None,
 ) -> bytes:
-    """A picture file from uint8 RGB (H, W, 3). `fast` spends bytes to save time, for live frames; `metadata`
-    is what the file says of itself."""
+    """A picture file from uint8 RGB (H, W, 3). `fast` spends bytes to save time, for live frames; `lossless`
+    concerns WebP alone; `metadata` is what the file says of itself."""
     if format == "jpeg":
         jpeg = simplejpeg.encode_jpeg(np.ascontiguousarray(picture), quality=quality, colorspace="RGB")
         return with_jpeg_xmp(jpeg, metadata) if metadata is not None else jpeg
@@ -352,8 +359,17 @@ def encode_picture(
         image.save(out, "PNG", compress_level=1 if fast else 6)
         return with_png_text(out.getvalue(), metadata) if metadata is not None else out.getvalue()
     packet = xmp_packet(metadata) if metadata is not None else b""
-    image.save(out, "WEBP", quality=quality, method=0 if fast else 4, xmp=packet)
+    effort = 0 if fast else 4
+    quality = _LOSSLESS_EFFORT if lossless else quality
+    image.save(out, "WEBP", lossless=lossless, quality=quality, method=effort, xmp=packet)
     return out.getvalue()
+
+
+def enlarged(picture: Pixels, width: int, height: int) -> Pixels:
+    """A picture, uint8 RGB (H, W, 3), at a larger size, by Lanczos' filter; itself if it has that."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def format_of_name(name: str) -> PictureFormat | None:
@@ -367,4 +383,11 @@ def encode_map(ids: Map, labels: LabelSet) -> bytes:
     image.putpalette(labels.palette())
     out = io.BytesIO()
     image.save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def encode_numbers(numbers: Map) -> bytes:
+    """An 8-bit greyscale PNG whose values are the numbers."""
+    out = io.BytesIO()
+    Image.fromarray(numbers).save(out, "PNG", optimize=True)
     return out.getvalue()

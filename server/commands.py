@@ -24,18 +24,18 @@ from models.readings import ImportOptions
 from models.spec import ModelSpec
 from server import logs
 from server.app import create_app
-from server.codecs import decode_map, encode_picture, format_of_name
+from server.codecs import decode_map, format_of_name
 from server.errors import Problem
 from server.limits import Limits
 from server.protocol import PictureFormat
-from server.provenance import generated
 from server.rendering import Renderer
-from server.requests import render_request
+from server.requests import Order, check_format, order_of, picture_file
 from server.resources import MissingPageError
 from server.schemas import GenerateRequest
 from server.services import open_library
 from server.serving import make_server
 from server.settings import Settings, SeveralWorkersError, refuse_several_workers
+from server.styles import decode_style_map
 
 
 def settings_of(given: dict[str, object]) -> Settings:
@@ -61,26 +61,38 @@ def _say_where(url: str) -> None:
         typer.secho(f"\n  Scenebrush is at {url}  (Ctrl+C stops it)\n", err=True, bold=True)
 
 
-def render(settings: Settings, mask: Path, output: Path, given: dict[str, object]) -> None:
+def render(
+    settings: Settings, mask: Path, output: Path, given: dict[str, object], style_map: Path | None = None
+) -> None:
     """Paint one label map into a photo."""
     fields = GenerateRequest.model_validate({key: value for key, value in given.items() if value is not None})
     picture_format = _format_of(output)
-    data = mask.read_bytes()
+    check_format(fields, picture_format)
+    data, where = mask.read_bytes(), style_map.read_bytes() if style_map is not None else None
     with _busy("Loading the model"):
         library = open_library(settings)
-    spec = library.spec(fields.model)
-    labels = decode_map(data, spec.labels, settings.max_map_pixels)
-    request = render_request(spec, fields, labels, Limits(settings.max_side, settings.max_pixels))
+    spec, most = library.spec(fields.model), settings.max_map_pixels
+    order = order_of(
+        spec,
+        fields,
+        decode_map(data, spec.labels, most),
+        Limits(settings.max_side, settings.max_pixels),
+        style_map=None if where is None else decode_style_map(where, most),
+    )
     with _busy("Painting"):
-        rendered = Renderer(library).render(request)
+        rendered = Renderer(library).render(order.request)
     quality = fields.quality if fields.quality is not None else settings.jpeg_quality
-    metadata = generated(spec, request.seed, rendered.style, request.style)
-    output.write_bytes(encode_picture(rendered.picture, picture_format, quality, metadata=metadata))
+    output.write_bytes(picture_file(order, rendered, picture_format, quality))
     typer.echo(
-        f"{output}: {request.width}×{request.height}, seed {request.seed}, model {request.model}, "
-        f"{rendered.seconds:.2f} s",
+        f"{output}: {'×'.join(map(str, order.size))}{_painted_smaller(order)}, seed {order.request.seed}, "
+        f"model {spec.id}, {rendered.seconds:.2f} s",
         err=True,
     )
+
+
+def _painted_smaller(order: Order) -> str:
+    painted = order.request.width, order.request.height
+    return "" if painted == order.size else f" (enlarged from {painted[0]}×{painted[1]})"
 
 
 def _format_of(output: Path) -> PictureFormat:

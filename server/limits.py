@@ -14,9 +14,8 @@ class Limits:
     max_side: int
     max_pixels: int
 
-    def check(self, width: int, height: int, largest: tuple[int, int] | None = None) -> None:
-        """Raise Problem if a picture of that size is too large for the server, or for a model that paints no
-        larger ones than `largest` (width, height)."""
+    def check(self, width: int, height: int) -> None:
+        """Raise Problem if a picture of that size is too large for the server."""
         if max(width, height) > self.max_side or width * height > self.max_pixels:
             raise Problem(
                 422,
@@ -25,14 +24,4 @@ class Limits:
                 f"{width}×{height} pixels were asked for; this server paints at most {self.max_side} on a "
                 f"side and {self.max_pixels} in all.",
                 "Ask for a smaller width and height.",
-            )
-        if largest is not None and (width > largest[0] or height > largest[1]):
-            most = f"{largest[0]}×{largest[1]}"
-            raise Problem(
-                422,
-                "picture-too-large",
-                "The picture is larger than this model paints",
-                f"{width}×{height} pixels were asked for; the model paints {most}, and what "
-                "can be cut out of that.",
-                f"Ask for at most {most}, or choose another model.",
             )

@@ -145,5 +145,39 @@ def resize_nearest(labels: npt.NDArray[Ids], width: int, height: int) -> npt.NDA
     return np.ascontiguousarray(labels[rows[:, None], columns[None, :]])
 
 
+def fitting(width: int, height: int, largest: tuple[int, int] | None) -> tuple[int, int]:
+    """The size (width, height) at which a model paints a picture of that size: as it is, or as large as its
+    `largest` lets it, in the same shape."""
+    if largest is None or (width <= largest[0] and height <= largest[1]):
+        return width, height
+    scale = min(largest[0] / width, largest[1] / height)
+    return max(1, min(largest[0], round(width * scale))), max(1, min(largest[1], round(height * scale)))
+
+
+class Sampling:
+    """`resize_nearest` piece by piece: which pixels of a map of width × height a smaller one takes."""
+
+    def __init__(self, width: int, height: int, new_width: int, new_height: int) -> None:
+        self.width, self.height = width, height
+        self._same = (width, height) == (new_width, new_height)
+        self._columns = _centres(width, new_width)
+        self._rows = _centres(height, new_height)
+
+    def take(self, cells: Map, left: int, top: int, right: int, bottom: int) -> tuple[int, int, Map] | None:
+        """The pixels of the smaller map that lie in this rectangle of the larger one, (height, width), as
+        (x, y, copy); None if there are none."""
+        if self._same:
+            return left, top, cells[top:bottom, left:right].copy()
+        (x, x_end), (y, y_end) = _within(self._columns, left, right), _within(self._rows, top, bottom)
+        if x == x_end or y == y_end:
+            return None
+        return x, y, cells[self._rows[y:y_end, None], self._columns[None, x:x_end]]
+
+
+def _within(centres: npt.NDArray[np.int64], start: int, end: int) -> tuple[int, int]:
+    first, last = np.searchsorted(centres, (start, end)).tolist()
+    return first, last
+
+
 def _centres(old: int, new: int) -> npt.NDArray[np.int64]:
     return (2 * np.arange(new, dtype=np.int64) + 1) * old // (2 * new)

@@ -54,7 +54,7 @@ class LivePainter:
         Raises MalformedError.
         """
         if isinstance(message, bytes):
-            outcome = self._session.labels(message)
+            outcome = self._session.put(message)
             await self._carry_out(outcome)
             return outcome.render
         return await self._control(protocol.parse_text(message))

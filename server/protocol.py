@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from engine import MAX_REGIONS
 from models.spec import MAX_STYLE_DIM
 
-SUBPROTOCOL: Final = "scenebrush.live.v1"
+SUBPROTOCOL: Final = "scenebrush.live.v2"
 PictureFormat = Literal["jpeg", "webp", "png"]
 Quality = Literal["exact", "live"]
 """Exact pictures only, or previews too while the hand moves."""
-Map = npt.NDArray[np.uint8]
+Cells = npt.NDArray[np.uint8]
 U32_MAX: Final = 2**32 - 1
 U16_MAX: Final = 2**16 - 1
 
@@ -57,6 +58,8 @@ class _Message(BaseModel):
 U32 = Annotated[int, Field(ge=0, le=U32_MAX)]
 Side = Annotated[int, Field(ge=1, le=U16_MAX)]
 StyleCode = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=MAX_STYLE_DIM)]
+Regions = Annotated[list[StyleCode], Field(max_length=MAX_REGIONS)]
+"""Style codes by number: the first is style number 1. 0 is the document's own light."""
 
 
 class Open(_Message):
@@ -70,18 +73,22 @@ class Open(_Message):
     label_set: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     seed: U32
     style: StyleCode | None = None
+    regions: Regions = []
     format: PictureFormat = "jpeg"
     quality: Quality = "live"
 
 
 class Style(_Message):
-    """Another seed or style code: a change like any other, so it carries a revision."""
+    """Another seed, style code or styles of regions: a change like any other, so it carries a revision."""
 
     type: Literal["style"]
     epoch: U32
     revision: U32
     seed: U32
     style: StyleCode | None = None
+    regions: Regions = []
+    more: bool = False
+    """Another change follows at once: nothing is painted before that."""
 
 
 class Ack(_Message):
@@ -113,24 +120,31 @@ def parse_text(text: str) -> Control:
         raise MalformedError(f"text message{f' at {where}' if where else ''}: {first['msg']}") from None
 
 
-# -- Client → server, binary: labels --------------------------------------------------------------
+# -- Client → server, binary: labels and style numbers --------------------------------------------
 
-_LABELS = struct.Struct("<BBHIIHHHH")
-LABELS_HEADER: Final = _LABELS.size
+_CELLS = struct.Struct("<BBHIIHHHH")
+CELLS_HEADER: Final = _CELLS.size
 PATCH: Final = 1
 WHOLE: Final = 2
+STYLE_PATCH: Final = 3
+WHOLE_STYLES: Final = 4
+_KINDS: Final = (PATCH, WHOLE, STYLE_PATCH, WHOLE_STYLES)
 _RAW: Final = 0
 _RUNS: Final = 1
-_RUN = np.dtype([("id", "u1"), ("length", "<u2")])
+_MORE: Final = 1
+_RUN = np.dtype([("value", "u1"), ("length", "<u2")])
 _LONGEST_RUN: Final = U16_MAX
 
 
 @dataclass(frozen=True, slots=True)
-class LabelsHeader:
-    """What a labels message says about itself; its payload is still to be read."""
+class CellsHeader:
+    """What a message with cells of a plane, labels or style numbers, says about itself; its payload is still
+    to be read."""
 
     kind: int
     encoding: int
+    more: bool
+    """Another change follows at once: nothing is painted before that."""
     epoch: int
     revision: int
     x: int
@@ -139,56 +153,64 @@ class LabelsHeader:
     height: int
 
     @property
+    def styles(self) -> bool:
+        """Whether the cells are style numbers; else they are class ids."""
+        return self.kind in (STYLE_PATCH, WHOLE_STYLES)
+
+    @property
     def whole(self) -> bool:
-        return self.kind == WHOLE
+        """Whether they are all that the plane has."""
+        return self.kind in (WHOLE, WHOLE_STYLES)
 
 
-def parse_labels_header(data: bytes) -> LabelsHeader:
-    """The header of a labels message; another epoch's is ignored unread. Raises MalformedError."""
-    if len(data) < LABELS_HEADER:
-        raise MalformedError(f"a labels message of {len(data)} bytes is shorter than its header")
-    kind, encoding, reserved, epoch, revision, x, y, width, height = _LABELS.unpack_from(data)
-    if kind not in (PATCH, WHOLE):
+def parse_cells_header(data: bytes) -> CellsHeader:
+    """The header of a binary message; another epoch's is ignored unread. Raises MalformedError."""
+    if len(data) < CELLS_HEADER:
+        raise MalformedError(f"a binary message of {len(data)} bytes is shorter than its header")
+    kind, encoding, flags, epoch, revision, x, y, width, height = _CELLS.unpack_from(data)
+    if kind not in _KINDS:
         raise MalformedError(f"unknown kind {kind} of binary message")
     if encoding not in (_RAW, _RUNS):
-        raise MalformedError(f"unknown encoding {encoding} of labels")
-    if reserved:
-        raise MalformedError(f"the reserved field of a labels message is {reserved}, not 0")
-    return LabelsHeader(kind, encoding, epoch, revision, x, y, width, height)
+        raise MalformedError(f"unknown encoding {encoding} of a binary message")
+    if flags & ~_MORE:
+        raise MalformedError(f"the flags of a binary message are {flags}, of which only 1 is known")
+    return CellsHeader(kind, encoding, bool(flags & _MORE), epoch, revision, x, y, width, height)
 
 
-def read_labels(header: LabelsHeader, data: bytes, canvas_width: int, canvas_height: int) -> Map:
-    """The class ids of a labels message, uint8 (height, width). Raises MalformedError.
+def read_cells(header: CellsHeader, data: bytes, canvas_width: int, canvas_height: int) -> Cells:
+    """The class ids or style numbers of a message, uint8 (height, width). Raises MalformedError.
 
     The rectangle is checked against the canvas before anything is allocated, and the payload against the
     rectangle: a hostile message never grows past width × height bytes.
     """
     _check_rectangle(header, canvas_width, canvas_height)
-    payload = memoryview(data)[LABELS_HEADER:]
+    payload = memoryview(data)[CELLS_HEADER:]
     size = header.width * header.height
-    ids = _read_raw(payload, size) if header.encoding == _RAW else _read_runs(payload, size)
-    return ids.reshape(header.height, header.width)
+    cells = _read_raw(payload, size) if header.encoding == _RAW else _read_runs(payload, size)
+    return cells.reshape(header.height, header.width)
 
 
-def _check_rectangle(header: LabelsHeader, canvas_width: int, canvas_height: int) -> None:
+def _check_rectangle(header: CellsHeader, canvas_width: int, canvas_height: int) -> None:
     x, y, width, height = header.x, header.y, header.width, header.height
     if width == 0 or height == 0:
-        raise MalformedError("the rectangle of a labels message is empty")
+        raise MalformedError("the rectangle of a binary message is empty")
     if x + width > canvas_width or y + height > canvas_height:
         raise MalformedError(
             f"rectangle {width}×{height} at ({x}, {y}) leaves the canvas of {canvas_width}×{canvas_height}"
         )
     if header.whole and (width, height) != (canvas_width, canvas_height):
-        raise MalformedError(f"a whole map of {width}×{height} on a canvas of {canvas_width}×{canvas_height}")
+        raise MalformedError(
+            f"a whole plane of {width}×{height} on a canvas of {canvas_width}×{canvas_height}"
+        )
 
 
-def _read_raw(payload: memoryview, size: int) -> Map:
+def _read_raw(payload: memoryview, size: int) -> Cells:
     if len(payload) != size:
         raise MalformedError(f"a raw payload of {len(payload)} bytes for {size} pixels")
     return np.frombuffer(payload, np.uint8).copy()
 
 
-def _read_runs(payload: memoryview, size: int) -> Map:
+def _read_runs(payload: memoryview, size: int) -> Cells:
     if len(payload) == 0 or len(payload) % _RUN.itemsize:
         raise MalformedError(f"{len(payload)} bytes of runs are not a whole number of triples")
     runs = np.frombuffer(payload, _RUN)
@@ -198,25 +220,38 @@ def _read_runs(payload: memoryview, size: int) -> Map:
     total = int(lengths.sum(dtype=np.int64))
     if total != size:
         raise MalformedError(f"runs of {total} pixels in all for {size} pixels")
-    return np.repeat(runs["id"], lengths)
+    return np.repeat(runs["value"], lengths)
 
 
-def encode_labels(epoch: int, revision: int, x: int, y: int, labels: Map, *, whole: bool = False) -> bytes:
-    """A labels message for a rectangle of class ids, uint8 (height, width), in the shorter encoding."""
-    height, width = labels.shape
-    flat = np.ascontiguousarray(labels).reshape(-1)
+def encode_labels(
+    epoch: int, revision: int, x: int, y: int, labels: Cells, *, whole: bool = False, more: bool = False
+) -> bytes:
+    """The message for a rectangle of class ids, uint8 (height, width), in the shorter encoding."""
+    return _encode_cells(WHOLE if whole else PATCH, epoch, revision, x, y, labels, more)
+
+
+def encode_styles(
+    epoch: int, revision: int, x: int, y: int, numbers: Cells, *, whole: bool = False, more: bool = False
+) -> bytes:
+    """The message for a rectangle of style numbers, likewise."""
+    return _encode_cells(WHOLE_STYLES if whole else STYLE_PATCH, epoch, revision, x, y, numbers, more)
+
+
+def _encode_cells(kind: int, epoch: int, revision: int, x: int, y: int, cells: Cells, more: bool) -> bytes:
+    height, width = cells.shape
+    flat = np.ascontiguousarray(cells).reshape(-1)
     runs = _encode_runs(flat)
     encoding, payload = (_RUNS, runs) if len(runs) < flat.size else (_RAW, flat.tobytes())
-    kind = WHOLE if whole else PATCH
-    return _LABELS.pack(kind, encoding, 0, epoch, revision, x, y, width, height) + payload
+    flags = _MORE if more else 0
+    return _CELLS.pack(kind, encoding, flags, epoch, revision, x, y, width, height) + payload
 
 
-def _encode_runs(flat: Map) -> bytes:
+def _encode_runs(flat: Cells) -> bytes:
     starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
     lengths = np.diff(np.append(starts, flat.size))
     pieces = -(-lengths // _LONGEST_RUN)
     runs = np.empty(int(pieces.sum()), _RUN)
-    runs["id"] = np.repeat(flat[starts], pieces)
+    runs["value"] = np.repeat(flat[starts], pieces)
     runs["length"] = _LONGEST_RUN
     last = np.cumsum(pieces) - 1
     runs["length"][last] = lengths - (pieces - 1) * _LONGEST_RUN
@@ -301,7 +336,18 @@ def decode_frame(data: bytes) -> Frame:
 # -- Server → client, text ------------------------------------------------------------------------
 
 
-def ready(*, epoch: int, session: str, model: str, label_set: str, width: int, height: int) -> str:
+def ready(
+    *,
+    epoch: int,
+    session: str,
+    model: str,
+    label_set: str,
+    width: int,
+    height: int,
+    paints_width: int,
+    paints_height: int,
+) -> str:
+    """`paints_width`, `paints_height`: of its pictures; less where the model paints none as large."""
     return _text(
         {
             "type": "ready",
@@ -311,6 +357,8 @@ def ready(*, epoch: int, session: str, model: str, label_set: str, width: int, h
             "label_set": label_set,
             "width": width,
             "height": height,
+            "paints_width": paints_width,
+            "paints_height": paints_height,
         }
     )
 

@@ -38,6 +38,15 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True)
+class StylePatch:
+    """New style numbers, uint8 (height, width), likewise: 0 for the own style, k for the k-th region's."""
+
+    x: int
+    y: int
+    numbers: Map
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """Which live document a request belongs to; its painter is kept between requests."""
 
@@ -56,6 +65,10 @@ class RenderRequest:
     style: tuple[float, ...] | None
     changes: tuple[Patch, ...]
     """The first patch of a new document, or of a request without one, is the whole map."""
+    regions: tuple[tuple[float, ...], ...] = ()
+    """The style codes that pixels choose among."""
+    style_changes: tuple[StylePatch, ...] = ()
+    """At first every pixel has the style number 0."""
     fresh: bool = True
     """Begin with a new painter: the changes are the whole map."""
     document: Document | None = None
@@ -82,11 +95,12 @@ class PainterLostError(RuntimeError):
 
 @dataclass(slots=True)
 class _Kept:
-    """A live document's painter, and the seed and style code that it has."""
+    """A live document's painter, and the seed and style codes that it has."""
 
     epoch: int
     painter: Painter
     style: tuple[int, tuple[float, ...] | None] | None = None
+    regions: tuple[tuple[float, ...], ...] = ()
 
 
 class _Painted(NamedTuple):
@@ -195,3 +209,24 @@ def _set_up(kept: _Kept, request: RenderRequest) -> None:
         if request.style is not None:
             painter.set_style(request.style)
         kept.style = (request.seed, request.style)
+    _set_up_regions(kept, request)
+
+
+def _set_up_regions(kept: _Kept, request: RenderRequest) -> None:
+    """Style numbers always have a region: more regions come before the numbers, fewer after them."""
+    more = len(request.regions) >= len(kept.regions)
+    if more:
+        _set_regions(kept, request)
+    for patch in request.style_changes:
+        if patch.numbers.shape == (request.height, request.width):
+            kept.painter.set_style_plane(patch.numbers)
+        else:
+            kept.painter.apply_style_plane(patch.x, patch.y, patch.numbers)
+    if not more:
+        _set_regions(kept, request)
+
+
+def _set_regions(kept: _Kept, request: RenderRequest) -> None:
+    if kept.regions != request.regions:
+        kept.painter.set_regions(request.regions)
+        kept.regions = request.regions

@@ -11,7 +11,7 @@ from pydantic.json_schema import SkipJsonSchema
 from engine import MAX_SEED, MAX_STYLE
 from models.spec import MAX_STYLE_DIM
 from server.errors import PROBLEM_TYPE
-from server.protocol import PictureFormat
+from server.protocol import MAX_REGIONS, PictureFormat
 
 StyleValue = Annotated[float, Field(ge=-MAX_STYLE, le=MAX_STYLE, allow_inf_nan=False)]
 StyleCode = Annotated[list[StyleValue], Field(max_length=MAX_STYLE_DIM)]
@@ -30,6 +30,14 @@ Style = Annotated[
     Discriminator(_kind_of_style),
 ]
 
+NamedOrCode = Annotated[
+    Annotated[StyleCode, Tag("code")] | Annotated[StyleName, Tag("name")], Discriminator(_kind_of_style)
+]
+
+STYLE_MAP = (
+    "Which style each pixel takes, for models that paint styles by region (styles_by_region in /models): an "
+    "8-bit palette or greyscale PNG of any size, 0 for the picture's own style, k for the k-th of styles."
+)
 INSTANCES = (
     "The instance map, for models that read one (instance_edges in /models): a greyscale PNG of 16 or 8 bits "
     "and of the mask's size, whose values tell one thing from another. Unset: each class is one thing."
@@ -50,29 +58,50 @@ class GenerateRequest(BaseModel):
 
     # SkipJsonSchema: a form cannot send null, and "not sent" is all that it means.
     model: Annotated[str, Field(max_length=200)] | SkipJsonSchema[None] = Field(
-        None, description="Model id, as GET /models lists them. Unset: the default model."
+        None,
+        description="Model id, as GET /models lists them. Unset: the default model.",
+        examples=["landscape"],
     )
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | SkipJsonSchema[None] = Field(
-        None, description="Seed of the noise and, without a style, of the light. Unset: random, and returned."
+        None,
+        description="Seed of the noise and, without a style, of the light. Unset: random, and returned.",
+        examples=[7],
     )
     style: Style = Field(
         None,
         description="The id of one of the model's styles, or a style code: as many numbers as the model's "
         f"style_dim, each within ±{MAX_STYLE:g}. Unset: drawn from the seed.",
+        examples=["golden-hour"],
     )
     width: Annotated[int, Field(ge=1, le=65535)] | SkipJsonSchema[None] = Field(
         None,
         description="Width of the picture; the mask is resized to it. Unset: the mask's own shape decides.",
+        examples=[512],
     )
     height: Annotated[int, Field(ge=1, le=65535)] | SkipJsonSchema[None] = Field(
-        None, description="Height, likewise."
+        None, description="Height, likewise.", examples=[512]
     )
     format: Format | SkipJsonSchema[None] = Field(
-        None, description="jpeg, png or webp. Unset: by the Accept header, else jpeg."
+        None, description="jpeg, png or webp. Unset: by the Accept header, else jpeg.", examples=["png"]
+    )
+    styles: Annotated[list[NamedOrCode], Field(max_length=MAX_REGIONS)] = Field(
+        [],
+        description="The styles of regions, by name or code; style_map says where each of them is. In a "
+        "form, a JSON array.",
+        examples=[["golden-hour", "noon"]],
     )
     quality: Annotated[int, Field(ge=1, le=100)] | SkipJsonSchema[None] = Field(
         None,
         description="Quality of JPEG and WebP, 1 to 100. Unset: the server's own, 92 unless it was changed.",
+        examples=[92],
+    )
+    lossless: bool = Field(
+        False, description="WebP whose pixels are the painted ones, as a PNG's always are.", examples=[True]
+    )
+    embed_map: bool = Field(
+        False,
+        description="PNG only: the file holds its label map, so that the studio can open it and paint on.",
+        examples=[True],
     )
 
 
@@ -80,6 +109,7 @@ class GenerateJson(GenerateRequest):
     """The same with the files in base64."""
 
     mask: str = Field(description="The label map file (PNG or lossless WebP) in base64.")
+    style_map: str | SkipJsonSchema[None] = Field(None, description=f"{STYLE_MAP} The file in base64.")
     instances: str | SkipJsonSchema[None] = Field(None, description=f"{INSTANCES} The file in base64.")
 
 
@@ -91,9 +121,14 @@ class Generated(BaseModel):
     media_type: str
     width: int
     height: int
+    painted_width: int = Field(
+        description="Width at which the model painted it: less where it paints none as large."
+    )
+    painted_height: int = Field(description="Height, likewise.")
     seed: int
     model: str
     style: list[float] = Field(description="The style code that it was painted with.")
+    styles: list[list[float]] = Field(description="The style codes of its regions.")
 
 
 class LabelInfo(BaseModel):
@@ -142,11 +177,13 @@ class ModelInfo(BaseModel):
     native_width: int = Field(description="Width of the pictures it was trained on: the size to begin with.")
     native_height: int = Field(description="Their height.")
     largest_width: int | None = Field(
-        description="Widest picture it paints; null: max_side and max_pixels alone are the limits."
+        description="Widest picture it paints; larger ones are enlarged. Null: it paints any size."
     )
     largest_height: int | None = Field(description="Highest picture it paints, likewise.")
     style_dim: int = Field(description="Numbers in a style code; 0 if the model takes none.")
     styles: list[StyleInfo] = Field(description="Its styles that have a name, in the order to offer them.")
+    styles_by_region: bool = Field(description="Whether regions of one picture can have styles of their own.")
+    encodes_styles: bool = Field(description="Whether it reads the style of a photo.")
     instance_edges: bool = Field(description="Whether it reads an instance map: the edges between things.")
     max_side: int
     max_pixels: int

@@ -12,35 +12,21 @@ from typing import Protocol
 
 import numpy as np
 
-from engine import MAX_STYLE, EngineError
-from models.labels import LabelSet
+from engine import MAX_STYLE, EngineError, paints_styles_by_region
+from models.spec import ModelSpec
 from server import protocol
 from server.errors import Problem, problem_of
 from server.limits import Limits
-from server.maps import Map, check_ids
-from server.protocol import LabelsHeader, Open, PictureFormat, Quality, Style
-from server.rendering import BatchKey, Document, Patch, RenderRequest, batch_key
-
-
-class Spec(Protocol):
-    """What a session needs to know of a model (models.spec.ModelSpec has it)."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def labels(self) -> LabelSet: ...
-    @property
-    def stride(self) -> int: ...
-    @property
-    def style_dim(self) -> int: ...
-    @property
-    def largest(self) -> tuple[int, int] | None: ...
+from server.maps import Map, Sampling, check_ids, fitting
+from server.protocol import CellsHeader, Open, PictureFormat, Quality, Style
+from server.rendering import BatchKey, Document, Patch, RenderRequest, StylePatch, batch_key
+from server.styles import check_numbers, no_styles_by_region, none_beyond
 
 
 class Models(Protocol):
     """Where a session looks models up (engine.Library has it)."""
 
-    def spec(self, model_id: str | None, /) -> Spec: ...
+    def spec(self, model_id: str | None, /) -> ModelSpec: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,48 +42,96 @@ class Outcome:
 _NOTHING = Outcome()
 
 
-class _Canvas:
-    """The server's copy of one document."""
+class _Plane:
+    """One byte for each pixel of a document, and what of it the device has not seen yet.
 
-    def __init__(self, message: Open, spec: Spec) -> None:
-        self.epoch = message.epoch
-        self.width = message.width
-        self.height = message.height
-        self.spec = spec
-        self.format: PictureFormat = message.format
-        self.quality: Quality = message.quality
-        self.seed = message.seed
-        self.style = _code(message.style)
-        self.labels: Map = np.zeros((message.height, message.width), np.uint8)
-        self.revision: int | None = None
-        """The newest revision, or None while the whole map is awaited."""
-        self.fresh = True
-        """The device has no painter for this document yet, or lost it."""
+    The device gets it at the size that the model paints, which may be smaller than the canvas.
+    """
+
+    def __init__(self, sampling: Sampling) -> None:
+        self.cells: Map = np.zeros((sampling.height, sampling.width), np.uint8)
+        self._sampling = sampling
         self._dirty: tuple[int, int, int, int] | None = None
 
-    def put(self, header: LabelsHeader, labels: Map) -> None:
-        left, top = header.x, header.y
-        right, bottom = left + header.width, top + header.height
-        self.labels[top:bottom, left:right] = labels
+    def put(self, x: int, y: int, cells: Map) -> None:
+        height, width = cells.shape
+        left, top, right, bottom = x, y, x + width, y + height
+        self.cells[top:bottom, left:right] = cells
         if self._dirty is not None:
             x0, y0, x1, y1 = self._dirty
             left, top, right, bottom = min(left, x0), min(top, y0), max(right, x1), max(bottom, y1)
         self._dirty = (left, top, right, bottom)
-        self.revision = header.revision
+
+    def mark_all(self) -> None:
+        self._dirty = (0, 0, self._sampling.width, self._sampling.height)
+
+    def clear(self) -> None:
+        if self.cells.any():
+            self.cells[:] = 0
+            self.mark_all()
+
+    def take(self, *, whole: bool) -> tuple[int, int, Map] | None:
+        """All of it, or what changed since the last call: (x, y, cells), a copy that later strokes leave
+        alone; None if that is nothing."""
+        dirty, self._dirty = self._dirty, None
+        if whole:
+            dirty = (0, 0, self._sampling.width, self._sampling.height)
+        return None if dirty is None else self._sampling.take(self.cells, *dirty)
+
+
+class _Canvas:
+    """The server's copy of one document."""
+
+    def __init__(self, message: Open, spec: ModelSpec) -> None:
+        self.epoch = message.epoch
+        self.spec = spec
+        self.width, self.height = message.width, message.height
+        self.paints = fitting(message.width, message.height, spec.largest)
+        self.format: PictureFormat = message.format
+        self.quality: Quality = message.quality
+        self.seed = message.seed
+        self.style = _code(message.style)
+        self.regions = _codes(message.regions) if paints_styles_by_region(spec) else ()
+        sampling = Sampling(message.width, message.height, *self.paints)
+        self.labels = _Plane(sampling)
+        self.styles = _Plane(sampling)
+        self.revision: int | None = None
+        """The newest revision, or None while the whole map is awaited."""
+        self.held = False
+        """More is to come before anything is painted."""
+        self.fresh = True
+        """The device has no painter for this document yet, or lost it."""
+
+    def set_light(self, message: Style) -> None:
+        regions = _codes(message.regions)
+        before, after = len(self.regions), len(regions)
+        # Numbers beyond the regions are painted in the document's own light: which those are has changed.
+        if before != after and self.styles.cells.max() > min(before, after):
+            self.styles.mark_all()
+        self.seed, self.style, self.regions = message.seed, _code(message.style), regions
 
     def take_changes(self) -> tuple[Patch, ...]:
-        """What changed since the last call, as copies that later strokes leave alone."""
-        dirty, self._dirty = self._dirty, None
-        if self.fresh:
-            return (Patch(0, 0, self.labels.copy()),)
-        if dirty is None:
+        """The labels that changed since the last call."""
+        taken = self.labels.take(whole=self.fresh)
+        return () if taken is None else (Patch(*taken),)
+
+    def take_style_changes(self) -> tuple[StylePatch, ...]:
+        """The style numbers that changed since the last call, none of them beyond the regions."""
+        if self.fresh and not self.styles.cells.any():
             return ()
-        left, top, right, bottom = dirty
-        return (Patch(left, top, self.labels[top:bottom, left:right].copy()),)
+        taken = self.styles.take(whole=self.fresh)
+        if taken is None:
+            return ()
+        x, y, numbers = taken
+        return (StylePatch(x, y, none_beyond(numbers, len(self.regions))),)
 
 
 def _code(style: Sequence[float] | None) -> tuple[float, ...] | None:
     return None if style is None else tuple(style)
+
+
+def _codes(regions: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(code) for code in regions)
 
 
 class Session:
@@ -129,44 +163,40 @@ class Session:
             label_set=spec.labels.hash,
             width=message.width,
             height=message.height,
+            paints_width=self._canvas.paints[0],
+            paints_height=self._canvas.paints[1],
         )
+        if message.regions and not paints_styles_by_region(spec):
+            return Outcome((ready, error_message(message.epoch, no_styles_by_region(spec))), opened=True)
         return Outcome((ready,), opened=True)
 
-    def labels(self, data: bytes) -> Outcome:
-        """A patch or a whole map."""
-        header = protocol.parse_labels_header(data)
+    def put(self, data: bytes) -> Outcome:
+        """A patch of labels or of style numbers, or all of them."""
+        header = protocol.parse_cells_header(data)
         canvas = self._canvas
         if canvas is None or header.epoch != canvas.epoch:
             return _NOTHING
-        ids = protocol.read_labels(header, data, canvas.width, canvas.height)
-        if not header.whole and (refusal := self._refuse(canvas, header.revision)):
+        cells = protocol.read_cells(header, data, canvas.width, canvas.height)
+        starts_anew = header.kind == protocol.WHOLE
+        if not starts_anew and (refusal := self._refuse(canvas, header.revision)):
             return refusal
-        try:
-            check_ids(ids, canvas.spec.labels)
-        except Problem as problem:
-            # Asking for the whole map would bring the same ids again: the client has to mend it first.
-            canvas.revision = None
-            return Outcome((error_message(canvas.epoch, problem),))
-        canvas.put(header, ids)
-        return Outcome(render=True)
+        return _put_styles(canvas, header, cells) if header.styles else _put_labels(canvas, header, cells)
 
     def style(self, message: Style) -> Outcome:
-        """Another seed or style code. The newest is kept even across a gap: a whole map does not carry it."""
+        """Another seed, style code or styles of regions. The newest are kept even across a gap: a whole map
+        does not carry them."""
         canvas = self._canvas
         if canvas is None or message.epoch != canvas.epoch:
             return _NOTHING
         try:
             _check_style(message.style, canvas.spec)
+            _check_regions(message.regions, canvas.spec)
         except Problem as problem:
-            # The change is refused but counted, so that strokes go on.
             if canvas.revision is not None and message.revision == canvas.revision + 1:
-                canvas.revision = message.revision
+                return _count(canvas, message, refused=problem)
             return Outcome((error_message(canvas.epoch, problem),))
-        canvas.seed, canvas.style = message.seed, _code(message.style)
-        if refusal := self._refuse(canvas, message.revision):
-            return refusal
-        canvas.revision = message.revision
-        return Outcome(render=True)
+        canvas.set_light(message)
+        return self._refuse(canvas, message.revision) or _count(canvas, message)
 
     def is_current(self, epoch: int) -> bool:
         """Whether that epoch's document is the open one."""
@@ -180,7 +210,7 @@ class Session:
         canvas = self._canvas
         if canvas is None:
             return None
-        return batch_key(canvas.spec.id, canvas.spec.stride, canvas.width, canvas.height)
+        return batch_key(canvas.spec.id, canvas.spec.stride, *canvas.paints)
 
     @property
     def live(self) -> bool:
@@ -190,17 +220,20 @@ class Session:
     def take(self, *, exact: bool = True) -> RenderRequest | None:
         """The newest revision as a render request, or None if there is none to render (any more)."""
         canvas = self._canvas
-        if canvas is None or canvas.revision is None:
+        if canvas is None or canvas.revision is None or canvas.held:
             return None
-        changes = canvas.take_changes()
+        changes, style_changes = canvas.take_changes(), canvas.take_style_changes()
         fresh, canvas.fresh = canvas.fresh, False
+        width, height = canvas.paints
         return RenderRequest(
             model=canvas.spec.id,
-            width=canvas.width,
-            height=canvas.height,
+            width=width,
+            height=height,
             seed=canvas.seed,
             style=canvas.style,
+            regions=canvas.regions,
             changes=changes,
+            style_changes=style_changes,
             fresh=fresh,
             document=Document(self.key, canvas.epoch),
             revision=canvas.revision,
@@ -249,9 +282,9 @@ class Session:
 
     # Checks
 
-    def _checked_spec(self, message: Open) -> Spec:
+    def _checked_spec(self, message: Open) -> ModelSpec:
         spec = self._models.spec(message.model)
-        self._limits.check(message.width, message.height, spec.largest)
+        self._limits.check(message.width, message.height)
         if message.label_set != spec.labels.hash:
             raise Problem(
                 409,
@@ -262,6 +295,8 @@ class Session:
                 "Fetch /models again and convert the map to the model's labels.",
             )
         _check_style(message.style, spec)
+        if paints_styles_by_region(spec):
+            _check_regions(message.regions, spec)
         return spec
 
     def _refuse(self, canvas: _Canvas, revision: int) -> Outcome | None:
@@ -276,7 +311,39 @@ class Session:
         return Outcome((protocol.resync(epoch=canvas.epoch, expected=expected, got=revision, reason=reason),))
 
 
-def _check_style(style: Sequence[float] | None, spec: Spec) -> None:
+def _put_labels(canvas: _Canvas, header: CellsHeader, ids: Map) -> Outcome:
+    try:
+        check_ids(ids, canvas.spec.labels)
+    except Problem as problem:
+        # Asking for the whole map would bring the same ids again: the client has to mend it first.
+        canvas.revision = None
+        return Outcome((error_message(canvas.epoch, problem),))
+    canvas.labels.put(header.x, header.y, ids)
+    if header.whole:
+        canvas.styles.clear()
+    return _count(canvas, header)
+
+
+def _put_styles(canvas: _Canvas, header: CellsHeader, numbers: Map) -> Outcome:
+    try:
+        if not paints_styles_by_region(canvas.spec):
+            raise no_styles_by_region(canvas.spec)
+        check_numbers(numbers, len(canvas.regions))
+    except Problem as problem:
+        return _count(canvas, header, refused=problem)
+    canvas.styles.put(header.x, header.y, numbers)
+    return _count(canvas, header)
+
+
+def _count(canvas: _Canvas, change: CellsHeader | Style, *, refused: Problem | None = None) -> Outcome:
+    """The change is the newest revision, also if it was refused, so that what follows is no gap."""
+    news = refused is None or canvas.held
+    canvas.revision, canvas.held = change.revision, change.more
+    replies = () if refused is None else (error_message(canvas.epoch, refused),)
+    return Outcome(replies, render=news and not change.more)
+
+
+def _check_style(style: Sequence[float] | None, spec: ModelSpec) -> None:
     if style is None:
         return
     if len(style) != spec.style_dim:
@@ -295,6 +362,13 @@ def _check_style(style: Sequence[float] | None, spec: Spec) -> None:
             f"It holds values beyond ±{MAX_STYLE:g}.",
             "Send smaller ones.",
         )
+
+
+def _check_regions(regions: Sequence[Sequence[float]], spec: ModelSpec) -> None:
+    if regions and not paints_styles_by_region(spec):
+        raise no_styles_by_region(spec)
+    for code in regions:
+        _check_style(code, spec)
 
 
 def _old_epoch(epoch: int, newest: int) -> Problem:

@@ -11,30 +11,72 @@ from starlette.responses import JSONResponse, Response
 
 from models.spec import ModelSpec
 from server.bodies import GenerateBody, read_generate
-from server.codecs import MEDIA_TYPES, decode_instances, decode_map, encode_picture
+from server.codecs import MEDIA_TYPES, decode_instances, decode_map
 from server.connection import unless_gone
 from server.errors import CLIENT_CLOSED_REQUEST, Problem
 from server.negotiation import Answer, choose_answer
-from server.provenance import generated
-from server.rendering import Rendered, RenderRequest
-from server.requests import render_request
-from server.schemas import INSTANCES, Generated, GenerateJson, GenerateRequest, problem_responses
+from server.rendering import Rendered
+from server.requests import Order, check_format, order_of, picture_file
+from server.schemas import (
+    INSTANCES,
+    STYLE_MAP,
+    Generated,
+    GenerateJson,
+    GenerateRequest,
+    problem_responses,
+)
 from server.services import Services, ServicesOf, reads_instances
+from server.styles import decode_style_map
 from server.worker import Place
 
 router = APIRouter(tags=["paint"])
 
 
+# Two pixels wide and high, as PNG: sky over mountain; the first style over the picture's own.
+_MAP = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR4nGNkZGBhYgAAACEACaNcg/IAAAAASUVORK5CYII="
+_WHERE = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR4nGNkZGBgYAAAABEAAzzXnssAAAAASUVORK5CYII="
+_EXAMPLES = {
+    "a map": {
+        "summary": "A picture of a map",
+        "value": {"mask": _MAP, "width": 256, "height": 256, "seed": 7, "style": "golden-hour"},
+    },
+    "styles by region": {
+        "summary": "Evening above and noon below, as WebP without loss",
+        "value": {
+            "mask": _MAP,
+            "width": 256,
+            "height": 256,
+            "seed": 7,
+            "style": "noon",
+            "styles": ["golden-hour"],
+            "style_map": _WHERE,
+            "format": "webp",
+            "lossless": True,
+        },
+    },
+    "a picture to paint on": {
+        "summary": "A PNG that holds its label map",
+        "value": {"mask": _MAP, "width": 256, "height": 256, "seed": 7, "format": "png", "embed_map": True},
+    },
+}
+
+
 def _request_body() -> dict[str, Any]:
     json_schema = GenerateJson.model_json_schema()
     form_schema = GenerateRequest.model_json_schema()
-    mask = {"type": "string", "format": "binary", "description": "The label map: PNG or lossless WebP."}
-    instances = {"type": "string", "format": "binary", "description": INSTANCES}
-    form_schema["properties"] = {"mask": mask, "instances": instances, **form_schema["properties"]}
+    files = {
+        "mask": "The label map: PNG or lossless WebP.",
+        "instances": INSTANCES,
+        "style_map": STYLE_MAP,
+    }
+    form_schema["properties"] = {
+        **{name: {"type": "string", "format": "binary", "description": what} for name, what in files.items()},
+        **form_schema["properties"],
+    }
     form_schema["required"] = ["mask"]
     content = {
         "multipart/form-data": {"schema": form_schema},
-        "application/json": {"schema": json_schema},
+        "application/json": {"schema": json_schema, "examples": _EXAMPLES},
     }
     return {"requestBody": {"required": True, "content": content}}
 
@@ -48,6 +90,10 @@ _PICTURE = {
     "headers": {
         "X-Seed": {"schema": {"type": "integer"}, "description": "The seed that it was painted with."},
         "X-Model": {"schema": {"type": "string"}, "description": "The model that painted it."},
+        "X-Painted-Size": {
+            "schema": {"type": "string"},
+            "description": "Width and height that the model painted, such as 256x256; the rest was enlarged.",
+        },
         "Server-Timing": {"schema": {"type": "string"}, "description": "Milliseconds per step."},
     },
 }
@@ -68,6 +114,7 @@ async def generate(request: Request, services: ServicesOf) -> Response:
         body = await read_generate(request)
     with services.worker.place() as place:
         answer = choose_answer(body.fields.format, request.headers.get("accept", ""))
+        check_format(body.fields, answer.format)
         work = _paint(services, place, body, answer)
         response = await unless_gone(request, work)
     return response if response is not None else Response(status_code=CLIENT_CLOSED_REQUEST)
@@ -76,38 +123,39 @@ async def generate(request: Request, services: ServicesOf) -> Response:
 async def _paint(services: Services, place: Place, body: GenerateBody, answer: Answer) -> Response:
     started, fields = time.perf_counter(), body.fields
     spec = services.library.spec(fields.model)
-    request = await services.in_codec_pool(_request, services, spec, body)
+    order = await services.in_codec_pool(_order, services, spec, body)
     decoded = time.perf_counter()
-    rendered, waited = await services.worker.render(place, request)
+    rendered, waited = await services.worker.render(place, order.request)
     encoding = time.perf_counter()
     quality = fields.quality if fields.quality is not None else services.settings.jpeg_quality
-    metadata = generated(spec, request.seed, rendered.style, request.style)
-    picture = await services.in_codec_pool(
-        encode_picture, rendered.picture, answer.format, quality, metadata=metadata
-    )
+    picture = await services.in_codec_pool(picture_file, order, rendered, answer.format, quality)
     steps = {
         "decode": decoded - started,
         "queue": waited,
         "render": rendered.seconds,
         "encode": time.perf_counter() - encoding,
     }
-    response = _respond(request, rendered, picture, answer)
-    response.headers["X-Seed"] = str(request.seed)
+    response = _respond(order, rendered, picture, answer)
+    response.headers["X-Seed"] = str(order.request.seed)
     response.headers["X-Model"] = spec.id
+    response.headers["X-Painted-Size"] = f"{order.request.width}x{order.request.height}"
     response.headers["Server-Timing"] = ", ".join(f"{k};dur={v * 1000:.1f}" for k, v in steps.items())
     response.headers["Vary"] = "Accept"
     return response
 
 
-def _request(services: Services, spec: ModelSpec, body: GenerateBody) -> RenderRequest:
+def _order(services: Services, spec: ModelSpec, body: GenerateBody) -> Order:
     """Decode the files. Raises Problem."""
-    labels = decode_map(body.mask, spec.labels, services.settings.max_map_pixels)
-    instances = None
+    most = services.settings.max_map_pixels
+    labels = decode_map(body.mask, spec.labels, most)
+    instances = style_map = None
     if body.instances is not None:
         if not reads_instances(spec):
             raise _reads_no_instances(spec)
         instances = decode_instances(body.instances, labels.shape)
-    return render_request(spec, body.fields, labels, services.limits, instances)
+    if body.style_map is not None:
+        style_map = decode_style_map(body.style_map, most)
+    return order_of(spec, body.fields, labels, services.limits, instances, style_map)
 
 
 def _reads_no_instances(spec: ModelSpec) -> Problem:
@@ -120,18 +168,22 @@ def _reads_no_instances(spec: ModelSpec) -> Problem:
     )
 
 
-def _respond(request: RenderRequest, rendered: Rendered, picture: bytes, answer: Answer) -> Response:
-    media = MEDIA_TYPES[answer.format]
+def _respond(order: Order, rendered: Rendered, picture: bytes, answer: Answer) -> Response:
+    media, request = MEDIA_TYPES[answer.format], order.request
     if not answer.as_json:
         return Response(picture, media_type=media)
+    width, height = order.size
     generated = Generated(
         image=base64.b64encode(picture).decode(),
         format=answer.format,
         media_type=media,
-        width=request.width,
-        height=request.height,
+        width=width,
+        height=height,
+        painted_width=request.width,
+        painted_height=request.height,
         seed=request.seed,
         model=request.model,
         style=list(rendered.style),
+        styles=[list(code) for code in request.regions],
     )
     return JSONResponse(generated.model_dump())

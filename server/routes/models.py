@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from engine import paints_styles_by_region
 from models.labels import LabelSet, meanings
 from models.spec import ModelSpec
 from server.schemas import LabelInfo, LabelSetInfo, ModelInfo, ModelList, StyleInfo, problem_responses
 from server.services import Services, ServicesOf, reads_instances
+from server.styles import encodes_styles
 
 router = APIRouter(tags=["models"])
 
@@ -40,6 +42,8 @@ def _info(spec: ModelSpec, services: Services) -> ModelInfo:
         largest_height=spec.largest[1] if spec.largest else None,
         style_dim=spec.style_dim,
         styles=[StyleInfo(id=style.id, title=style.title, code=style.code) for style in spec.styles],
+        styles_by_region=paints_styles_by_region(spec),
+        encodes_styles=encodes_styles(spec),
         instance_edges=reads_instances(spec),
         max_side=services.settings.max_side,
         max_pixels=services.settings.max_pixels,

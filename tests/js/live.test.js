@@ -92,6 +92,10 @@ function house() {
     labelSet: "abcd",
     seed: () => 5,
     style: () => /** @type {number[] | null} */ (null),
+    regions: () => /** @type {number[][]} */ ([]),
+    readStyles: (/** @type {{width: number, height: number}} */ rect) =>
+      new Uint8Array(rect.width * rect.height).fill(1),
+    hasStyles: () => false,
     read: (/** @type {{width: number, height: number}} */ rect) =>
       Uint8Array.from({ length: rect.width * rect.height }, (_, i) => i),
   };
@@ -135,6 +139,7 @@ test("open, ready, whole map, then one patch per frame; pictures are acknowledge
       label_set: "abcd",
       seed: 5,
       style: null,
+      regions: [],
       format: "jpeg",
       quality: "live",
     },
@@ -198,6 +203,96 @@ test("a style is sent with the document and whenever it changes", () => {
     const [message] = place.line.take();
     assert.deepEqual([message.type, message.seed, message.style], ["style", 5, style]);
   }
+});
+
+/** The same with two regions, and styles that are theirs. @param {any} source */
+const withRegions = (source) => ({ ...source, regions: () => [[1], [2]], hasStyles: () => true });
+const moreOf = (/** @type {any} */ message) =>
+  message instanceof Uint8Array ? message[2] === 1 : message.more;
+
+test("styles by region: with the document, after the map, after a gap and whenever they change", () => {
+  const place = house();
+  place.live.open(withRegions(place.source));
+  place.line.open();
+  const [open] = place.line.take();
+  assert.deepEqual(open.regions, [[1], [2]]);
+  place.line.hear({ type: "ready", epoch: 1, paints_width: 8, paints_height: 4 });
+  const first = place.line.take();
+  assert.deepEqual(first.map(kindOf), [2, 4]);
+  assert.deepEqual(first.map(moreOf), [true, false], "nothing is painted between the map and its styles");
+  assert.deepEqual([...first[1].slice(20)], [1, 32, 0], "style numbers, not labels");
+  place.live.markStyles(RECT);
+  place.live.mark(RECT);
+  place.live.markStyle();
+  place.tick();
+  const changes = place.line.take();
+  assert.deepEqual(changes.map(kindOf), ["style", 1, 3]);
+  assert.deepEqual(changes.map(moreOf), [true, true, false]);
+  assert.deepEqual(changes[0].regions, [[1], [2]]);
+  assert.deepEqual([...changes[2].slice(12)], [1, 0, 1, 0, 2, 0, 1, 0, 1, 1]);
+  place.line.hear({ type: "resync", epoch: 1, expected: 2, got: 3, reason: "" });
+  assert.deepEqual(place.line.take().map(kindOf), [2, "style", 4]);
+});
+
+test("styles by region: where regions come or go, all numbers are said again", () => {
+  const place = house();
+  /** @type {number[][]} */
+  let regions = [[1]];
+  place.live.open({ ...place.source, regions: () => regions, hasStyles: () => regions.length > 0 });
+  place.line.open();
+  place.line.hear({ type: "ready", epoch: 1 });
+  place.line.take();
+  regions = [[1], [2]];
+  place.live.markStyle();
+  place.tick();
+  const added = place.line.take();
+  assert.deepEqual(added.map(kindOf), ["style", 3]);
+  assert.deepEqual([...added[1].slice(12, 20)], [0, 0, 0, 0, 8, 0, 4, 0]);
+  regions = [[1], [3]];
+  place.live.markStyle();
+  place.tick();
+  assert.deepEqual(place.line.take().map(kindOf), ["style"], "another code for the same number");
+  regions = [];
+  place.live.markStyle();
+  place.live.markStyles(RECT);
+  place.tick();
+  assert.deepEqual(place.line.take().map(kindOf), ["style"], "without regions there are no numbers to say");
+});
+
+test("a model without styles by region is told of none", () => {
+  const place = house();
+  place.ready();
+  assert.deepEqual(place.line.take().map(kindOf), [2]);
+  place.live.markStyles(RECT);
+  place.tick();
+  assert.deepEqual(place.line.take(), []);
+});
+
+test("the size of the pictures is known from `ready` on", () => {
+  const place = house();
+  place.live.open(place.source);
+  place.line.open();
+  place.line.take();
+  assert.equal(place.live.paints, null);
+  place.line.hear({ type: "ready", epoch: 1, paints_width: 4, paints_height: 2 });
+  assert.deepEqual(place.live.paints, { width: 4, height: 2 });
+  place.live.open(place.source);
+  assert.equal(place.live.paints, null, "another document, another size");
+});
+
+test("no call of a hand's waits for the network: with a dead line everything is taken at once", () => {
+  const place = house();
+  place.ready();
+  place.line.take();
+  place.line.bufferedAmount = 1 << 30;
+  for (let i = 0; i < 1000; i++) {
+    place.live.mark({ x: i % 8, y: i % 4, width: 1, height: 1 });
+    place.tick();
+  }
+  assert.deepEqual(place.line.take(), []);
+  place.line.bufferedAmount = 0;
+  place.tick();
+  assert.deepEqual(place.line.take().map(kindOf), [1], "what piled up is one small patch");
 });
 
 test("a full socket holds patches back until it has room", () => {

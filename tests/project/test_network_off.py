@@ -116,7 +116,7 @@ def test_live(server: Server) -> None:
         "format": "jpeg",
     }
     address = server.url.replace("http://", "ws://") + "/live"
-    with connect(address, subprotocols=["scenebrush.live.v1"], origin=server.url, proxy=None) as painter:
+    with connect(address, subprotocols=["scenebrush.live.v2"], origin=server.url, proxy=None) as painter:
         painter.send(json.dumps(opening))
         assert json.loads(painter.recv(timeout=30))["type"] == "ready"
         painter.send(LABELS.pack(2, 0, 0, 1, 1, 0, 0, SIDE, SIDE) + bytes([sky]) * (SIDE * SIDE))

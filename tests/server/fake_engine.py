@@ -1,4 +1,4 @@
-"""A quick, deterministic stand-in for engine.Library: each class in its colour, shaded by the style.
+"""A quick, deterministic stand-in for engine.Library: each class in its colour, shaded by the pixel's style.
 
 It keeps the interface and the checks of the real one, and can be slow, broken or paused for tests. Its
 previews are without the style.
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import MAX_STYLE, EngineError, UnknownModel
+from engine import MAX_REGIONS, MAX_STYLE, EngineError, UnknownModel, paints_styles_by_region
 from models.labels import LabelSet, load_label_set
 from models.spec import ModelSpec, NamedStyle
 
@@ -29,11 +29,12 @@ def fake_spec(
     labels: LabelSet | None = None,
     style_dim: int = STYLE_DIM,
     options: dict[str, Any] | None = None,
+    architecture: str = "fake",
 ) -> ModelSpec:
     return ModelSpec(
         id=model_id,
         name=f"{model_id.title()} colours",
-        architecture="fake",
+        architecture=architecture,
         labels=labels or load_label_set("landscape17"),
         stride=8,
         native_size=64,
@@ -50,6 +51,8 @@ class FakePainter:
         self.labels: np.ndarray | None = None
         self.style: tuple[float, ...] = (0.0,) * spec.style_dim
         self.noise = 0
+        self.regions: tuple[tuple[float, ...], ...] = ()
+        self.style_plane = np.zeros((height, width), np.uint8)
         self.instances: np.ndarray | None = None
         self.painted = False
         self.exact = True
@@ -64,6 +67,8 @@ class FakePainter:
     def apply(self, x: int, y: int, labels: np.ndarray) -> None:
         assert self.labels is not None
         height, width = labels.shape
+        assert x + width <= self.width
+        assert y + height <= self.height
         self.labels[y : y + height, x : x + width] = labels
         self.library.calls.append(("apply", (x, y, width, height)))
 
@@ -84,6 +89,32 @@ class FakePainter:
 
     def set_noise(self, seed: int) -> None:
         self.noise = seed
+
+    def set_regions(self, codes: Sequence[Sequence[float]]) -> None:
+        if codes and not paints_styles_by_region(self.spec):
+            raise EngineError("regions", "the model has one style", "Send none.")
+        if len(codes) > MAX_REGIONS or self.style_plane.max() > len(codes):
+            raise EngineError(f"{len(codes)} regions", "numbers need others", "Send others.")
+        if any(len(code) != self.spec.style_dim or max(map(abs, code)) > MAX_STYLE for code in codes):
+            raise EngineError("a region's style code", "it is none of this model's", "Send others.")
+        self.regions = tuple(tuple(code) for code in codes)
+        self.library.calls.append(("set_regions", (len(codes),)))
+
+    def set_style_plane(self, numbers: np.ndarray) -> None:
+        if numbers.shape != (self.height, self.width):
+            raise EngineError(f"styles of {numbers.shape}", "they have another shape", "Send others.")
+        self._put_styles(0, 0, numbers)
+        self.library.calls.append(("set_style_plane", numbers.shape))
+
+    def apply_style_plane(self, x: int, y: int, numbers: np.ndarray) -> None:
+        self._put_styles(x, y, numbers)
+        self.library.calls.append(("apply_style_plane", (x, y, *numbers.shape[::-1])))
+
+    def _put_styles(self, x: int, y: int, numbers: np.ndarray) -> None:
+        if numbers.dtype != np.uint8 or numbers.max() > len(self.regions):
+            raise EngineError(f"style number {numbers.max()}", "there is no such region", "Send others.")
+        height, width = numbers.shape
+        self.style_plane[y : y + height, x : x + width] = numbers
 
     def set_instances(self, instances: np.ndarray | None) -> None:
         if instances is not None and instances.shape != (self.height, self.width):
@@ -108,7 +139,9 @@ class FakePainter:
         self.painted = True
         picture = self.colours[self.labels].astype(np.int32)
         if self.exact:
-            picture += int(sum(self.style) * 10) + self.noise % 7
+            codes = (self.style, *self.regions)
+            shades = np.array([int(sum(code) * 10) for code in codes], np.int32)
+            picture += shades[self.style_plane][:, :, None] + self.noise % 7
         if self.instances is not None:
             picture[:, 1:][self.instances[:, 1:] != self.instances[:, :-1]] = 0
         self.library.rendered += 1
@@ -145,9 +178,15 @@ class FakeLibrary:
         self.exact_gate.set()
         self.warm_up_gate.set()
         things = fake_spec("things", load_label_set("coco182"), 0, {"instance_edges": True})
-        named = replace(fake_spec(), styles=NAMED_STYLES)
+        # Its architecture says that it paints styles by region, the option that it has an encoder of photos.
+        family = fake_spec(architecture="styled-spade", options={"encoder_widths": [4]})
+        named = replace(family, styles=NAMED_STYLES)
         city = fake_spec("city", load_label_set("cityscapes35"))
         self._specs = {spec.id: spec for spec in (named, city, things)}
+
+    def add(self, spec: ModelSpec) -> None:
+        """One model more, last in the list."""
+        self._specs[spec.id] = spec
 
     @property
     def default_id(self) -> str:

@@ -345,6 +345,8 @@ def test_models(client: Client) -> None:
             assert cityscapes["vegetation"]["concepts"] == list(meanings("vegetation"))
             assert all(label["concepts"] for label in cityscapes.values())
             assert [model["instance_edges"] for model in listed] == [False, False, True]
+            assert [model["styles_by_region"] for model in listed] == [True, False, False]
+            assert [model["encodes_styles"] for model in listed] == [True, False, False]
             assert one["styles"] == [
                 {"id": "noon", "title": "Noon", "code": [2.0, 0.5, 0.0, 0.0]},
                 {"id": "golden-hour", "title": "Golden hour", "code": [-1.25, 0.0, 0.0, 3.0]},
@@ -425,13 +427,17 @@ def test_openapi_describes_every_route(client: Client) -> None:
             assert set(form["properties"]) == {
                 "mask",
                 "instances",
+                "style_map",
                 "model",
                 "seed",
                 "style",
+                "styles",
                 "width",
                 "height",
                 "format",
                 "quality",
+                "lossless",
+                "embed_map",
             }
             answers = document["paths"]["/generate"]["post"]["responses"]
             assert "application/problem+json" in answers["503"]["content"]

@@ -91,9 +91,12 @@ def test_json_in_and_out(client: Client, scene: np.ndarray) -> None:
                 "media_type": "image/png",
                 "width": 48,
                 "height": 32,
+                "painted_width": 48,
+                "painted_height": 32,
                 "seed": 3,
                 "model": "fake",
                 "style": [1.0, 0.0, 0.0, 0.0],
+                "styles": [],
             }
 
     run(main())
@@ -273,7 +276,7 @@ def test_values_that_do_not_fit(
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (json.dumps({"mask": "", **{f"unknown{number}": 0 for number in range(20_000)}}), "values"),
+        (json.dumps({"mask": "", **{f"unknown{number}": 0 for number in range(100_000)}}), "values"),
         ("[" * 100_000, "values"),
         (json.dumps({"mask": "", **{f"unknown{number}": 0 for number in range(16)}}), "17 fields"),
         (json.dumps({"mask": "", "x" * 65: 0}), "name"),
@@ -475,7 +478,7 @@ def test_instances_that_are_no_file(client: Client, scene: np.ndarray) -> None:
             problem(await http.post("/generate", json=text), 400, "unreadable-body")
             twice = [("mask", palette_png(scene)), ("mask", palette_png(scene))]
             problem(await http.post("/generate", files=twice), 400, "unreadable-body")
-            many = [("mask", palette_png(scene)), ("instances", b"1"), ("other", b"2")]
+            many = [(name, palette_png(scene)) for name in ("mask", "instances", "style_map", "other")]
             problem(await http.post("/generate", files=many), 400, "unreadable-body")
 
     run(main())

@@ -26,7 +26,7 @@ def ids_of(vector: dict[str, Any]) -> np.ndarray:
 
 
 def read(data: bytes, canvas: list[int]) -> np.ndarray:
-    return protocol.read_labels(protocol.parse_labels_header(data), data, *canvas)
+    return protocol.read_cells(protocol.parse_cells_header(data), data, *canvas)
 
 
 def test_names_and_codes_match() -> None:
@@ -45,21 +45,25 @@ def test_names_and_codes_match() -> None:
 @pytest.mark.parametrize("vector", named("labels"))
 def test_labels_are_read(vector: dict[str, Any]) -> None:
     data = bytes.fromhex(vector["hex"])
-    header = protocol.parse_labels_header(data)
+    header = protocol.parse_cells_header(data)
     for field in ("kind", "encoding", "epoch", "revision", "x", "y", "width", "height"):
         assert getattr(header, field) == vector[field]
+    assert header.more == vector.get("more", False)
+    assert (header.styles, header.whole) == (vector["kind"] > 2, vector["kind"] % 2 == 0)
     assert np.array_equal(read(data, vector["canvas"]), ids_of(vector))
 
 
 @pytest.mark.parametrize("vector", [v for v in VECTORS["labels"] if v["shortest"]], ids=lambda v: v["name"])
 def test_labels_are_written_in_the_shorter_encoding(vector: dict[str, Any]) -> None:
-    data = protocol.encode_labels(
+    encode = protocol.encode_styles if vector["kind"] > 2 else protocol.encode_labels
+    data = encode(
         vector["epoch"],
         vector["revision"],
         vector["x"],
         vector["y"],
         ids_of(vector),
-        whole=vector["kind"] == 2,
+        whole=vector["kind"] % 2 == 0,
+        more=vector.get("more", False),
     )
     assert data.hex() == vector["hex"]
 
@@ -75,7 +79,7 @@ def test_labels_come_back(width: int, height: int, classes: int, seed: int) -> N
     labels = np.random.default_rng(seed).integers(0, classes, (height, width), np.uint8)
     data = protocol.encode_labels(1, 2, 0, 0, labels, whole=True)
     assert np.array_equal(read(data, [width, height]), labels)
-    assert len(data) <= protocol.LABELS_HEADER + labels.size
+    assert len(data) <= protocol.CELLS_HEADER + labels.size
 
 
 @given(st.binary(max_size=200))

@@ -114,19 +114,35 @@ def test_a_model_that_paints_one_size_says_so_everywhere(library_of_one_size: Li
         sizes = [model[name] for name in ("native_width", "native_height", "largest_width", "largest_height")]
         assert sizes == [256, 128, 256, 128]
         square = np.zeros((256, 256), np.uint8)
-        answer = httpx.post(f"{server.url}/generate", files={"mask": image_file(square)})
-        problem = answer.json()
-        assert (answer.status_code, problem["type"].rpartition(":")[2]) == (422, "picture-too-large")
-        assert "256×128" in problem["next"]
-        for asked, size in (({"width": 256, "height": 128}, (256, 128)), ({"width": 100}, (100, 100))):
-            answer = httpx.post(f"{server.url}/generate", files={"mask": image_file(square)}, data=asked)
+        square[:100, 60:] = 7
+        fields = {"seed": "3", "format": "png"}
+
+        def generated(ids: np.ndarray, **asked: int) -> httpx.Response:
+            files = {"mask": image_file(ids)}
+            answer = httpx.post(f"{server.url}/generate", files=files, data={**fields, **asked}, timeout=60)
             assert answer.status_code == 200, answer.text
+            return answer
+
+        for asked, size, painted in (
+            ({"width": 256, "height": 128}, (256, 128), "256x128"),
+            ({"width": 100}, (100, 100), "100x100"),
+            ({}, (256, 256), "128x128"),
+            ({"width": 640, "height": 320}, (640, 320), "256x128"),
+        ):
+            answer = generated(square, **asked)
             assert Image.open(io.BytesIO(answer.content)).size == size
-        one.epoch += 1
-        document = {"epoch": one.epoch, "width": 256, "height": 256, "seed": 1}
-        one.say(type="open", model=None, label_set=library.spec().labels.hash, **document)
-        assert one.hear("error")["code"] == "picture-too-large"
-        one.open(label_set=library.spec().labels.hash, width=256, height=128)
+            assert answer.headers["x-painted-size"] == painted
+        # What is enlarged is the picture of the smaller map.
+        small = Image.fromarray(pixels(generated(square[1::2, 1::2]).content).astype(np.uint8))
+        large = small.resize((256, 256), Image.Resampling.LANCZOS)
+        assert np.array_equal(pixels(generated(square).content), np.asarray(large))
+        ready = one.open(label_set=library.spec().labels.hash, width=256, height=256, seed=3)
+        assert (ready["width"], ready["paints_width"], ready["paints_height"]) == (256, 128, 128)
+        send(one, square)
+        assert np.array_equal(pixels(last_frame(one)), np.asarray(small))
+        one.revision = 0
+        ready = one.open(label_set=library.spec().labels.hash, width=256, height=128)
+        assert (ready["paints_width"], ready["paints_height"]) == (256, 128)
         send(one, square[:128])
         assert last_frame(one)
 

@@ -54,7 +54,7 @@ def session() -> Session:
 def painting(session: Session) -> Session:
     """A session with a whole map at revision 10, which the device has taken."""
     session.open(opening())
-    assert session.labels(whole(10)) == Outcome(render=True)
+    assert session.put(whole(10)) == Outcome(render=True)
     assert session.take() is not None
     return session
 
@@ -69,6 +69,8 @@ def test_open_is_answered_and_renders_nothing_yet(session: Session) -> None:
         "label_set": HASH,
         "width": 16,
         "height": 8,
+        "paints_width": 16,
+        "paints_height": 8,
     }
     assert outcome.opened
     assert not outcome.render
@@ -93,13 +95,13 @@ def test_a_document_that_cannot_be_opened(session: Session, changes: dict[str, A
     assert (message["type"], message["code"], message["fatal"]) == ("error", code, False)
     assert message["detail"]
     assert message["next"]
-    assert session.labels(whole(1)) == Outcome()
+    assert session.put(whole(1)) == Outcome()
     assert said(session.open(opening(epoch=8)))["type"] == "ready"
 
 
 def test_a_failed_open_ends_the_document_before(painting: Session) -> None:
     assert painting.open(opening(epoch=8, width=65)).opened
-    assert painting.labels(patch(11)) == Outcome()
+    assert painting.put(patch(11)) == Outcome()
     assert not painting.is_current(7)
 
 
@@ -108,26 +110,26 @@ def test_epochs_only_grow(painting: Session) -> None:
         outcome = painting.open(opening(epoch=epoch))
         assert said(outcome)["code"] == "old-epoch"
         assert not outcome.opened
-    assert painting.labels(patch(11)).render  # the document goes on
+    assert painting.put(patch(11)).render  # the document goes on
 
 
 def test_messages_of_another_epoch_are_ignored(painting: Session) -> None:
-    assert painting.labels(patch(11, epoch=6)) == Outcome()
-    assert painting.labels(whole(11, epoch=8)) == Outcome()
+    assert painting.put(patch(11, epoch=6)) == Outcome()
+    assert painting.put(whole(11, epoch=8)) == Outcome()
     assert painting.style(styling(11, epoch=6)) == Outcome()
-    assert painting.labels(patch(11)).render
+    assert painting.put(patch(11)).render
 
 
 def test_a_whole_map_may_carry_any_revision(painting: Session) -> None:
-    assert painting.labels(whole(500)).render
-    assert painting.labels(patch(501)).render
-    assert painting.labels(whole(3)).render
-    assert painting.labels(patch(4)).render
+    assert painting.put(whole(500)).render
+    assert painting.put(patch(501)).render
+    assert painting.put(whole(3)).render
+    assert painting.put(patch(4)).render
 
 
 def test_patches_are_applied_in_order(painting: Session) -> None:
-    painting.labels(patch(11, x=0, y=0, value=3, size=4))
-    painting.labels(patch(12, x=2, y=2, value=8, size=4))
+    painting.put(patch(11, x=0, y=0, value=3, size=4))
+    painting.put(patch(12, x=2, y=2, value=8, size=4))
     request = painting.take()
     assert request is not None
     assert request.revision == 12
@@ -140,7 +142,7 @@ def test_patches_are_applied_in_order(painting: Session) -> None:
 
 
 def test_only_what_changed_is_taken(painting: Session) -> None:
-    painting.labels(patch(11))
+    painting.put(patch(11))
     first = painting.take()
     assert first is not None
     assert not first.fresh
@@ -152,8 +154,8 @@ def test_only_what_changed_is_taken(painting: Session) -> None:
 
 def test_the_first_request_is_a_fresh_whole_map(session: Session) -> None:
     session.open(opening(seed=9, style=[1, 2, 3, 4]))
-    session.labels(whole(1, value=5))
-    session.labels(patch(2))
+    session.put(whole(1, value=5))
+    session.put(patch(2))
     request = session.take()
     assert request is not None
     assert request.fresh
@@ -164,22 +166,22 @@ def test_the_first_request_is_a_fresh_whole_map(session: Session) -> None:
 
 
 def test_what_was_taken_does_not_change(painting: Session) -> None:
-    painting.labels(patch(11, value=3))
+    painting.put(patch(11, value=3))
     request = painting.take()
     assert request is not None
-    painting.labels(patch(12, value=8))
+    painting.put(patch(12, value=8))
     assert set(request.changes[0].labels.reshape(-1).tolist()) == {3}
 
 
 @pytest.mark.parametrize("revision", [10, 12, 9, 0])
 def test_a_gap_is_said_once_and_ends_with_a_whole_map(painting: Session, revision: int) -> None:
-    message = said(painting.labels(patch(revision)))
+    message = said(painting.put(patch(revision)))
     assert (message["type"], message["expected"], message["got"]) == ("resync", 11, revision)
-    assert painting.labels(patch(11)) == Outcome()
-    assert painting.labels(patch(13)) == Outcome()
+    assert painting.put(patch(11)) == Outcome()
+    assert painting.put(patch(13)) == Outcome()
     assert painting.take() is None
-    assert painting.labels(whole(20, value=6)).render
-    assert painting.labels(patch(21)).render
+    assert painting.put(whole(20, value=6)).render
+    assert painting.put(patch(21)).render
     request = painting.take()
     assert request is not None
     assert request.revision == 21
@@ -188,8 +190,8 @@ def test_a_gap_is_said_once_and_ends_with_a_whole_map(painting: Session, revisio
 
 def test_a_patch_before_the_whole_map_is_ignored(session: Session) -> None:
     session.open(opening())
-    assert session.labels(patch(1)) == Outcome()
-    assert session.labels(whole(1)).render
+    assert session.put(patch(1)) == Outcome()
+    assert session.put(whole(1)).render
 
 
 def test_a_style_is_a_change(painting: Session) -> None:
@@ -198,13 +200,13 @@ def test_a_style_is_a_change(painting: Session) -> None:
     assert request is not None
     assert (request.revision, request.seed, request.style) == (11, 77, (0.0, 0.0, 0.0, 1.0))
     assert request.changes == ()
-    assert painting.labels(patch(12)).render
+    assert painting.put(patch(12)).render
 
 
 def test_a_style_in_a_gap_is_kept(painting: Session) -> None:
-    painting.labels(patch(99))
+    painting.put(patch(99))
     assert painting.style(styling(100, seed=5)) == Outcome()
-    painting.labels(whole(101))
+    painting.put(whole(101))
     request = painting.take()
     assert request is not None
     assert request.seed == 5
@@ -218,28 +220,28 @@ def test_a_style_that_makes_a_gap_asks_for_the_map(painting: Session) -> None:
 def test_a_wrong_style_is_refused_and_painting_goes_on(painting: Session, style: list[float]) -> None:
     message = said(painting.style(styling(11, seed=3, style=style)))
     assert (message["code"], message["fatal"]) == ("wrong-style", False)
-    assert painting.labels(patch(12)).render
+    assert painting.put(patch(12)).render
     request = painting.take()
     assert request is not None
     assert request.seed == 1
 
 
 def test_an_unknown_label_is_named_and_the_map_awaited(painting: Session) -> None:
-    message = said(painting.labels(patch(11, value=99)))
+    message = said(painting.put(patch(11, value=99)))
     assert (message["code"], message["fatal"]) == ("unknown-label", False)
     assert "id 99 (4 pixels" in message["detail"]
-    assert painting.labels(patch(12)) == Outcome()
-    assert painting.labels(whole(13)).render
+    assert painting.put(patch(12)) == Outcome()
+    assert painting.put(whole(13)).render
 
 
 @pytest.mark.parametrize("data", [b"", b"\x01" * 10, patch(11)[:-1], patch(11, x=15)])
 def test_malformed_labels(painting: Session, data: bytes) -> None:
     with pytest.raises(MalformedError):
-        painting.labels(data)
+        painting.put(data)
 
 
 def test_a_lost_painter_is_begun_anew(painting: Session) -> None:
-    painting.labels(patch(11))
+    painting.put(patch(11))
     painting.take()
     painting.lost(epoch=6)
     request = painting.take()
@@ -253,7 +255,7 @@ def test_a_lost_painter_is_begun_anew(painting: Session) -> None:
 
 
 def test_a_frame_says_what_it_shows(painting: Session) -> None:
-    painting.labels(patch(11))
+    painting.put(patch(11))
     request = painting.take()
     assert request is not None
     sent = painting.frame(request, 4, b"jpeg", exact=True, waited=0.5, seconds=0.25)
@@ -265,7 +267,7 @@ def test_a_frame_says_what_it_shows(painting: Session) -> None:
     assert frame.newest
     assert frame.label_set == HASH[:8]
     assert frame.picture == b"jpeg"
-    painting.labels(patch(12))
+    painting.put(patch(12))
     later = painting.frame(request, 4, b"jpeg", exact=False, waited=0.5, seconds=0.25)
     assert not protocol.decode_frame(later).newest
     assert not protocol.decode_frame(later).exact

@@ -5,7 +5,10 @@
  * @typedef {import("./protocol.js").Rect} Rect
  * @typedef {import("./protocol.js").Frame} Frame
  * @typedef {{width: number, height: number, model: string | null, labelSet: string, seed: () => number,
- *   style: () => readonly number[] | null, read: (rect: Rect) => Uint8Array}} Source the map and light to send: read at the moment of sending, so always its newest state
+ *   style: () => readonly number[] | null, regions: () => readonly (readonly number[])[],
+ *   read: (rect: Rect) => Uint8Array, readStyles: (rect: Rect) => Uint8Array, hasStyles: () => boolean}} Source the map
+ *   and light to send: read at the moment of sending, so always its newest state. `readStyles` gives style numbers: 0 for
+ *   the painting's own light, k for the k-th of `regions`; `hasStyles` says whether any of them is not 0
  * @typedef {{phase: "connecting" | "ready" | "waiting" | "idle" | "refused" | "stopped", why: string,
  *   retryIn: number}} Line retryIn: milliseconds, when waiting; refused: the line is there, but the server does not paint
  *   what it was asked to
@@ -23,7 +26,18 @@
  */
 import { Latency } from "./latency.js";
 import { Outbox } from "./outbox.js";
-import { CLOSE, decodeFrame, encodeLabels, PATCH, SUBPROTOCOL, WHOLE } from "./protocol.js";
+import {
+  CLOSE,
+  decodeFrame,
+  encodeCells,
+  PATCH,
+  STYLE_PATCH,
+  SUBPROTOCOL,
+  WHOLE,
+  WHOLE_STYLES,
+} from "./protocol.js";
+
+const KINDS = { whole: WHOLE, patch: PATCH, "whole styles": WHOLE_STYLES, "style patch": STYLE_PATCH };
 
 const FIRST_RETRY = 400;
 const LAST_RETRY = 10_000;
@@ -73,6 +87,16 @@ const FINAL = /** @type {Record<number, Refusal>} */ ({
   },
 });
 
+/** @param {Source} source */
+function lightOf({ seed, style, regions }) {
+  return { seed: seed(), style: style(), regions: regions() };
+}
+
+/** @param {Source} source @returns {Rect} */
+function allOf({ width, height }) {
+  return { x: 0, y: 0, width, height };
+}
+
 export class Live {
   /** @param {LiveOptions} options */
   constructor(options) {
@@ -89,6 +113,8 @@ export class Live {
     this.fatal = null;
     this.heard = 0;
     this.asked = false;
+    /** How many regions the server knows, or will with what waits. */
+    this.regions = 0;
     this.shownRevision = 0;
     this.shownExact = false;
     /** The newest revision whose exact picture will not come: the server said so. */
@@ -96,6 +122,10 @@ export class Live {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.retryTimer = undefined;
     this.askFlush = options.schedule(() => this.flush());
+    /** The size of the server's pictures, which is less than the painting's where its model paints none so large.
+     *
+     * @type {{width: number, height: number} | null} */
+    this.paints = null;
     /** @type {Line} */
     this.line = { phase: "connecting", why: "", retryIn: 0 };
   }
@@ -145,9 +175,21 @@ export class Live {
     this.#woken();
   }
 
-  /** Seed or style changed. */
+  /** @param {Rect} rect style numbers that changed; without regions they say nothing, and are not sent */
+  markStyles(rect) {
+    if (!this.source?.regions().length) return;
+    this.outbox.markStyles(rect, this.options.now());
+    this.#woken();
+  }
+
+  /** Seed, style or the regions' styles changed. */
   markStyle() {
-    this.outbox.markStyle(this.options.now());
+    const { source, options } = this;
+    this.outbox.markLight(options.now());
+    const regions = source?.regions().length ?? 0;
+    // Where regions come or go, the same style may have another number.
+    if (source && regions && regions !== this.regions) this.outbox.markStyles(allOf(source), options.now());
+    this.regions = regions;
     this.#woken();
   }
 
@@ -173,10 +215,8 @@ export class Live {
 
   /** Send what waits, unless the socket is still busy with what it has. */
   flush() {
-    if (this.socket?.readyState !== 1) return;
-    for (;;) {
-      const parcel = this.outbox.next(this.socket.bufferedAmount);
-      if (!parcel) break;
+    if (this.socket?.readyState !== 1 || !this.source) return;
+    for (const parcel of this.outbox.take(this.socket.bufferedAmount, this.source.hasStyles)) {
       this.#post(parcel);
     }
     if (this.outbox.pending) this.askFlush();
@@ -209,19 +249,17 @@ export class Live {
   /** @param {import("./outbox.js").Parcel} parcel */
   #post(parcel) {
     const source = /** @type {Source} */ (this.source);
-    const { epoch, revision } = parcel;
+    const { what, epoch, revision, more } = parcel;
     this.latency.track(revision, parcel.since);
     // The silence that watch() measures starts with the oldest picture that is owed.
     if (this.shownRevision === revision - 1) this.heard = this.options.now();
-    if (parcel.what === "style") {
-      const light = { seed: source.seed(), style: source.style() };
-      this.#send(JSON.stringify({ type: "style", epoch, revision, ...light }));
+    if (what === "light") {
+      this.#send(JSON.stringify({ type: "style", epoch, revision, ...lightOf(source), more }));
       return;
     }
-    const rect =
-      parcel.what === "patch" ? parcel.rect : { x: 0, y: 0, width: source.width, height: source.height };
-    const kind = parcel.what === "patch" ? PATCH : WHOLE;
-    this.#send(encodeLabels({ kind, epoch, revision, rect }, source.read(rect)));
+    const rect = what === "patch" || what === "style patch" ? parcel.rect : allOf(source);
+    const cells = what === "patch" || what === "whole" ? source.read(rect) : source.readStyles(rect);
+    this.#send(encodeCells({ kind: KINDS[what], epoch, revision, rect, more }, cells));
   }
 
   /** @param {string | Uint8Array<ArrayBuffer>} data */
@@ -230,9 +268,12 @@ export class Live {
   }
 
   #sendOpen() {
-    const { width, height, model, labelSet, seed, style } = /** @type {Source} */ (this.source);
+    const source = /** @type {Source} */ (this.source);
+    const { width, height, model, labelSet } = source;
     const epoch = this.outbox.open(this.options.now());
     this.latency.reset();
+    this.paints = null;
+    this.regions = source.regions().length;
     this.shownRevision = 0;
     this.shownExact = false;
     this.failedRevision = 0;
@@ -244,8 +285,7 @@ export class Live {
         height,
         model,
         label_set: labelSet,
-        seed: seed(),
-        style: style(),
+        ...lightOf(source),
         format: "jpeg",
         // Previews while the hand moves; an exact picture follows by itself when it rests.
         quality: "live",
@@ -276,6 +316,7 @@ export class Live {
   #told(message) {
     if (message.type === "ready" && message.epoch === this.outbox.epoch) {
       this.outbox.ready(message.epoch);
+      this.paints = { width: message.paints_width, height: message.paints_height };
       this.attempt = 0;
       this.#say("ready");
       this.flush();

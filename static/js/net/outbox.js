@@ -1,12 +1,15 @@
 /**
- * What to send next: pure policy, no clock, no socket. Changes pile up as one dirty rectangle until somebody asks;
- * whatever happens while the line is down is covered by the whole map that starts the next epoch.
+ * What to send next: pure policy, no clock, no socket. Changes pile up as a few dirty rectangles until somebody asks;
+ * whatever happens while the line is down is covered by the whole planes that start the next epoch.
+ *
+ * What is taken at once is one batch: its parcels are sent together, and the server paints none of them before the last.
  *
  * @typedef {import("./protocol.js").Rect} Rect
- * @typedef {{what: "whole" | "style", epoch: number, revision: number, since: number}
- *   | {what: "patch", epoch: number, revision: number, since: number, rect: Rect}} Parcel
- *   `since`: when the oldest change in it was made
+ * @typedef {{epoch: number, revision: number, since: number, more: boolean}} Head
+ *   `since`: when the oldest change in the batch was made; `more`: another parcel of the batch follows
+ * @typedef {Head & ({what: "whole" | "light" | "whole styles"} | {what: "patch" | "style patch", rect: Rect})} Parcel
  */
+import { Dirty } from "./dirty.js";
 
 /** While so many bytes wait in the socket, changes are better merged here. */
 export const MAX_BUFFERED = 256 * 1024;
@@ -17,10 +20,11 @@ export class Outbox {
     this.phase = "shut";
     this.epoch = 0;
     this.revision = 0;
+    /** Everything is to be sent: the whole map, and the whole plane of styles if there are any. */
     this.whole = false;
-    this.style = false;
-    /** @type {Rect | null} */
-    this.dirty = null;
+    this.light = false;
+    this.labels = new Dirty();
+    this.styles = new Dirty();
     /** @type {number | null} */
     this.since = null;
   }
@@ -64,65 +68,69 @@ export class Outbox {
    */
   mark(rect, time) {
     this.since ??= time;
-    if (!this.whole) this.dirty = join(this.dirty, rect);
+    if (!this.whole) this.labels.add(rect);
   }
 
-  /** @param {number} time */
-  markStyle(time) {
+  /**
+   * @param {Rect} rect style numbers that changed
+   * @param {number} time
+   */
+  markStyles(rect, time) {
     this.since ??= time;
-    this.style = true;
+    if (!this.whole) this.styles.add(rect);
+  }
+
+  /**
+   * Seed, style or the regions' styles changed.
+   *
+   * @param {number} time
+   */
+  markLight(time) {
+    this.since ??= time;
+    this.light = true;
   }
 
   /** Whether anything waits to be sent on this line. */
   get pending() {
-    return this.phase === "ready" && (this.whole || this.style || this.dirty !== null);
+    const waits = this.whole || this.light || !this.labels.empty || !this.styles.empty;
+    return this.phase === "ready" && waits;
   }
 
   /**
+   * Everything that waits, to be sent at once and in this order: style numbers mean nothing before the light that
+   * they choose from.
+   *
    * @param {number} buffered bytes that the socket has not sent yet
-   * @returns {Parcel | null} each with a revision of its own, one more than the last
+   * @param {() => boolean} hasStyles whether any pixel has a style number but 0, which is what they start with
+   * @returns {Parcel[]} each with a revision of its own, one more than the last; none while nothing waits or the
+   *   socket is busy
    */
-  next(buffered) {
-    if (!this.pending || buffered > MAX_BUFFERED) return null;
-    const since = this.since ?? 0;
-    const head = { epoch: this.epoch, revision: ++this.revision, since };
-    if (this.whole) {
-      this.whole = false;
-      if (!this.style) this.since = null;
-      return { what: "whole", ...head };
-    }
-    if (this.style) {
-      this.style = false;
-      if (!this.dirty) this.since = null;
-      return { what: "style", ...head };
-    }
-    const rect = /** @type {Rect} */ (this.dirty);
-    this.dirty = null;
+  take(buffered, hasStyles) {
+    if (!this.pending || buffered > MAX_BUFFERED) return [];
+    /** @type {({what: "whole" | "light" | "whole styles"} | {what: "patch" | "style patch", rect: Rect})[]} */
+    const contents = [];
+    if (this.whole) contents.push({ what: "whole" });
+    if (this.light) contents.push({ what: "light" });
+    if (this.whole && hasStyles()) contents.push({ what: "whole styles" });
+    for (const rect of this.labels.take()) contents.push({ what: "patch", rect });
+    for (const rect of this.styles.take()) contents.push({ what: "style patch", rect });
+    const { epoch, since } = this;
+    this.whole = this.light = false;
     this.since = null;
-    return { what: "patch", rect, ...head };
+    return contents.map((content, i) => ({
+      ...content,
+      epoch,
+      revision: ++this.revision,
+      since: since ?? 0,
+      more: i < contents.length - 1,
+    }));
   }
 
-  /** @param {boolean} style */
-  #wantWhole(style) {
+  /** @param {boolean} light */
+  #wantWhole(light) {
     this.whole = true;
-    this.style = style;
-    this.dirty = null;
+    this.light = light;
+    this.labels.take();
+    this.styles.take();
   }
-}
-
-/**
- * @param {Rect | null} a
- * @param {Rect} b
- * @returns {Rect}
- */
-function join(a, b) {
-  if (!a) return b;
-  const x = Math.min(a.x, b.x);
-  const y = Math.min(a.y, b.y);
-  return {
-    x,
-    y,
-    width: Math.max(a.x + a.width, b.x + b.width) - x,
-    height: Math.max(a.y + a.height, b.y + b.height) - y,
-  };
 }

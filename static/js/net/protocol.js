@@ -8,12 +8,15 @@
  * }} Frame `labelSet` is the first eight hex digits of the set's hash
  */
 
-export const SUBPROTOCOL = "scenebrush.live.v1";
+export const SUBPROTOCOL = "scenebrush.live.v2";
 
 export const PATCH = 1;
 export const WHOLE = 2;
+export const STYLE_PATCH = 3;
+export const WHOLE_STYLES = 4;
 const FRAME = 16;
-const LABELS_HEADER = 20;
+const MORE = 1;
+const CELLS_HEADER = 20;
 const FRAME_HEADER = 32;
 const MAX_RUN = 65535;
 const FORMATS = /** @type {const} */ ([undefined, "jpeg", "webp", "png"]);
@@ -30,39 +33,41 @@ export const CLOSE = {
 };
 
 /**
- * @param {{kind: number, epoch: number, revision: number, rect: Rect}} head
- * @param {Uint8Array} labels rect.width × rect.height ids, row by row
+ * @param {{kind: number, epoch: number, revision: number, rect: Rect, more?: boolean}} head more: another change follows
+ *   at once, and nothing is painted before that
+ * @param {Uint8Array} cells rect.width × rect.height class ids or style numbers, row by row
  * @returns {Uint8Array<ArrayBuffer>} the message, as runs where that is shorter
  */
-export function encodeLabels({ kind, epoch, revision, rect }, labels) {
-  const runs = encodeRuns(labels);
-  const payload = runs ?? labels;
-  const message = new Uint8Array(LABELS_HEADER + payload.length);
+export function encodeCells({ kind, epoch, revision, rect, more = false }, cells) {
+  const runs = encodeRuns(cells);
+  const payload = runs ?? cells;
+  const message = new Uint8Array(CELLS_HEADER + payload.length);
   const view = new DataView(message.buffer);
   view.setUint8(0, kind);
   view.setUint8(1, runs ? 1 : 0);
+  view.setUint16(2, more ? MORE : 0, true);
   view.setUint32(4, epoch, true);
   view.setUint32(8, revision, true);
   view.setUint16(12, rect.x, true);
   view.setUint16(14, rect.y, true);
   view.setUint16(16, rect.width, true);
   view.setUint16(18, rect.height, true);
-  message.set(payload, LABELS_HEADER);
+  message.set(payload, CELLS_HEADER);
   return message;
 }
 
 /**
- * @param {Uint8Array} labels
- * @returns {Uint8Array | null} triples of id and run length, or null when raw is at least as short
+ * @param {Uint8Array} cells
+ * @returns {Uint8Array | null} triples of value and run length, or null when raw is at least as short
  */
-export function encodeRuns(labels) {
-  const out = new Uint8Array(labels.length);
+export function encodeRuns(cells) {
+  const out = new Uint8Array(cells.length);
   let at = 0;
-  for (let from = 0; from < labels.length; ) {
+  for (let from = 0; from < cells.length; ) {
     let to = from + 1;
-    while (to < labels.length && labels[to] === labels[from] && to - from < MAX_RUN) to++;
-    if (at + 3 >= labels.length) return null;
-    out[at++] = labels[from];
+    while (to < cells.length && cells[to] === cells[from] && to - from < MAX_RUN) to++;
+    if (at + 3 >= cells.length) return null;
+    out[at++] = cells[from];
     out[at++] = (to - from) & 0xff;
     out[at++] = (to - from) >> 8;
     from = to;
