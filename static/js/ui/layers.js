@@ -63,6 +63,7 @@ export function mountLayers(host, studio, draw) {
       make("span", { class: "layer-thumb" }, canvas),
       name,
     );
+    option.toggleAttribute("data-off", !layer.visible);
     option.addEventListener("dblclick", () => rename(layer.id));
     option.addEventListener("pointerdown", (event) => follow(event, layer.id));
     return option;
