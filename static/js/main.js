@@ -14,6 +14,8 @@ import { fetchModels, fetchPicture, fetchSmall } from "./net/rest.js";
 import { mountCanvasSize, mountNewSize } from "./ui/canvas.js";
 import { byId } from "./ui/dom.js";
 import { mountFiles } from "./ui/files.js";
+import { mountGuide } from "./ui/guide.js";
+import { mountHeldKeys } from "./ui/heldkeys.js";
 import { mountHelp } from "./ui/help.js";
 import { mountHint } from "./ui/hint.js";
 import { Keeper, paintingOf } from "./ui/keeper.js";
@@ -103,6 +105,10 @@ const photo = new PhotoEditing(studio, {
   reduced: reducedPhoto,
   show: async (blob, { width, height }) => {
     const composite = blob && (await Composite.of(blob, width, height));
+  showGuide() {
+    help.close();
+    guide.start();
+  },
     // Meanwhile another painting may have come onto the easel.
     if (blob === (studio.state.document?.source?.blob ?? null)) photoView.setComposite(composite);
     else composite?.close();
@@ -220,6 +226,7 @@ mountSurface(labelCanvas, studio, (at) => {
   for (const [i, ring] of rings.entries()) {
     const { width } = [labelCanvas, photoCanvas][i].getBoundingClientRect();
     if (at && tool === "brush") ring.show(at, size, width / labelCanvas.width);
+const guide = mountGuide(studio);
     else ring.hide();
   }
 });
@@ -306,6 +313,7 @@ Object.assign(window, {
     },
     get frame() {
       return shown && { ...shown.frame, latency: shown.latency, count: framesShown };
+guide.greet();
     },
     get settled() {
       return live.settled;

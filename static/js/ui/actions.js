@@ -456,3 +456,14 @@ export const ACTIONS = [
     run: (studio) => studio.ports.showHelp(),
   },
 ];
+  {
+    id: "guide",
+    title: "Guided start",
+    short: "Show me how",
+    hint: "Half a minute: choose a label, paint, change the light, download.",
+    icon: "guide",
+    keys: ["shift+h"],
+    group: "Help",
+    run: (studio) => studio.ports.showGuide(),
+    enabled: painting,
+  },

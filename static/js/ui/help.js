@@ -1,36 +1,62 @@
 /** The help sheet, made from the action table. */
+import { t } from "../core/i18n.js";
 import { ACTIONS } from "./actions.js";
 import { byId, icon, make } from "./dom.js";
 import { keyCaps } from "./keys.js";
 import { MAC } from "./toolbar.js";
 
-/** @returns {{show: () => void}} */
+/** @returns {{show: () => void, close: () => void}} */
 export function mountHelp() {
   const dialog = byId("help", HTMLDialogElement);
+  const body = byId("help-body", HTMLElement);
+  const search = byId("help-search", HTMLInputElement);
+  const nothing = byId("help-nothing", HTMLElement);
   const groups = new Set(ACTIONS.map(({ group }) => group));
-  byId("help-body", HTMLElement).append(
+  body.append(
     ...[...groups].map((group) =>
       make(
         "section",
         { class: "help-group" },
-        make("h3", {}, group),
+        make("h3", {}, t(group)),
         make("dl", {}, ...ACTIONS.filter((action) => action.group === group).map(entry)),
       ),
     ),
   );
+
+  const find = () => {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const row of /** @type {NodeListOf<HTMLElement>} */ (body.querySelectorAll(".help-row"))) {
+      row.hidden = !words.every((word) => row.dataset.words?.includes(word));
+    }
+    for (const group of /** @type {NodeListOf<HTMLElement>} */ (body.querySelectorAll(".help-group"))) {
+      group.hidden = !group.querySelector(".help-row:not([hidden])");
+    }
+    nothing.hidden = body.querySelector(".help-row:not([hidden])") !== null;
+  };
+  search.addEventListener("input", find);
+
   closeOnBackdrop(dialog);
-  return { show: () => dialog.showModal() };
+  return {
+    show() {
+      search.value = "";
+      find();
+      dialog.showModal();
+    },
+    close: () => dialog.close(),
+  };
 }
 
 /** @param {import("./actions.js").Action} action */
 function entry({ title, hint, keys, icon: name }) {
-  const term = make("dt", {}, name ? icon(name) : make("span", { class: "icon" }), title);
+  const term = make("dt", {}, name ? icon(name) : make("span", { class: "icon" }), t(title));
   const combos = keys.map((combo) => {
     const caps = keyCaps(combo, MAC).map((cap) => make("kbd", {}, cap));
     return make("span", { class: "combo" }, ...caps);
   });
   const row = make("div", { class: "help-row" }, term, make("dd", { class: "help-keys" }, ...combos));
-  if (hint) row.append(make("dd", { class: "help-hint" }, hint));
+  if (hint) row.append(make("dd", { class: "help-hint" }, t(hint)));
+  // Found by its English name too: many know tools by that.
+  row.dataset.words = [t(title), title, hint && t(hint), ...keys].join(" ").toLowerCase();
   return row;
 }
 

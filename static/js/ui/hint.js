@@ -4,6 +4,7 @@
  *
  * @typedef {import("./studio.js").Studio} Studio
  */
+import { t, term } from "../core/i18n.js";
 import { labelById } from "../document/labelset.js";
 import { byId, make } from "./dom.js";
 
@@ -15,7 +16,8 @@ export function mountHint(studio) {
     painted ||= canUndo || Boolean(document?.touched);
     hint.hidden = !document || painted;
     if (!document) return;
-    const name = labelById(document.labelSet, label)?.name ?? "";
-    hint.replaceChildren("Drag here to paint ", make("b", {}, name));
+    const name = term(labelById(document.labelSet, label)?.name ?? "");
+    const [before, after] = t("Drag here to paint {label}").split("{label}");
+    hint.replaceChildren(before, make("b", {}, name), after);
   });
 }

@@ -39,6 +39,9 @@ function translatePage(root) {
   for (const element of root.querySelectorAll("[data-i18n-label]")) {
     element.setAttribute("aria-label", t(wordsOf(element.getAttribute("aria-label") ?? "")));
   }
+  for (const element of root.querySelectorAll("[data-i18n-hint]")) {
+    element.setAttribute("placeholder", t(element.getAttribute("placeholder") ?? ""));
+  }
 }
 
 /** Lines are broken where the page's source has room, not where the text wants it. @param {string} text */

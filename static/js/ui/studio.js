@@ -71,6 +71,7 @@
  *   showHelp: () => void,
  *   showCanvasSize: () => void,
  * }} Ports
+ *   showGuide: () => void,
  */
 import { t, term } from "../core/i18n.js";
 import { newId } from "../core/ids.js";
