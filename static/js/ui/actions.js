@@ -455,7 +455,6 @@ export const ACTIONS = [
     group: "Help",
     run: (studio) => studio.ports.showHelp(),
   },
-];
   {
     id: "guide",
     title: "Guided start",
@@ -467,3 +466,4 @@ export const ACTIONS = [
     run: (studio) => studio.ports.showGuide(),
     enabled: painting,
   },
+];
