@@ -95,6 +95,10 @@ const studio = new Studio({
   showStart: () => start.show(),
   showHelp: () => help.show(),
   showCanvasSize: () => canvasSize.show(),
+  showGuide() {
+    help.close();
+    guide.start();
+  },
 });
 
 const photo = new PhotoEditing(studio, {
@@ -105,10 +109,6 @@ const photo = new PhotoEditing(studio, {
   reduced: reducedPhoto,
   show: async (blob, { width, height }) => {
     const composite = blob && (await Composite.of(blob, width, height));
-  showGuide() {
-    help.close();
-    guide.start();
-  },
     // Meanwhile another painting may have come onto the easel.
     if (blob === (studio.state.document?.source?.blob ?? null)) photoView.setComposite(composite);
     else composite?.close();
@@ -216,19 +216,27 @@ mountModels(studio);
 mountLanguage(async () => keeper.flush());
 mountToolbars();
 mountHint(studio);
+const guide = mountGuide(studio);
 studio.store.watch(["seed", "document"], ({ seed, document: painting }) => {
   byId("seed", HTMLOutputElement).textContent = painting ? `seed ${seed}` : "";
 });
 
-const rings = [new Ring(byId("ring", HTMLElement)), new Ring(byId("photo-ring", HTMLElement))];
-mountSurface(labelCanvas, studio, (at) => {
-  const { tool, size } = studio.state;
-  for (const [i, ring] of rings.entries()) {
-    const { width } = [labelCanvas, photoCanvas][i].getBoundingClientRect();
-    if (at && tool === "brush") ring.show(at, size, width / labelCanvas.width);
-const guide = mountGuide(studio);
-    else ring.hide();
-  }
+const viewport = new Viewport();
+const panes = [
+  new Pane(byId("map-frame", HTMLElement), byId("ring", HTMLElement), viewport, perFrame),
+  new Pane(photoFrame, byId("photo-ring", HTMLElement), viewport, perFrame),
+];
+viewport.listen(() => studio.store.set({ zoom: viewport.transform(panes[0].size).scale }));
+studio.store.watch(["document"], ({ document: painting }) => {
+  if (painting) viewport.setContent(painting.map);
+});
+studio.store.watch(["selection", "sketch", "symmetry", "document"], (state) => {
+  if (!state.document) return;
+  const { width, height } = state.document.map;
+  for (const pane of panes) pane.overlay.show({ ...state, width, height });
+});
+studio.store.watch(["tool"], ({ tool }) => {
+  byId("stage", HTMLElement).dataset.tool = tool;
 });
 
 studio.store.watch(["tool"], ({ tool }) => {
@@ -292,6 +300,7 @@ if (kept) {
 document.body.dataset.ready = "";
 await loadModels();
 if (!kept) studio.startScene(scenes[0]);
+guide.greet();
 
 setInterval(() => live.watch(), WATCH);
 addEventListener("online", () => live.wake());
@@ -313,7 +322,6 @@ Object.assign(window, {
     },
     get frame() {
       return shown && { ...shown.frame, latency: shown.latency, count: framesShown };
-guide.greet();
     },
     get settled() {
       return live.settled;

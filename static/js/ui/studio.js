@@ -70,8 +70,8 @@
  *   showStart: () => void,
  *   showHelp: () => void,
  *   showCanvasSize: () => void,
- * }} Ports
  *   showGuide: () => void,
+ * }} Ports
  */
 import { t, term } from "../core/i18n.js";
 import { newId } from "../core/ids.js";
