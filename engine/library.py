@@ -11,17 +11,20 @@ import numpy as np
 import torch
 
 from engine.backends import backend_for
+from engine.canvas import LabelMap
 from engine.device import choose
 from engine.errors import EngineError, UnknownModel
 from engine.model import Model, Picture
 from engine.modulation import TableCache
 from engine.painter import Painter, Quality
 from engine.plain import PlainModel
+from engine.segmenting import SegmenterModel
 from models.checkpoint import (
     SEGMENTERS,
     CheckpointError,
     LoadedModel,
     load,
+    load_segmenter,
     parameter_count,
     read_spec,
 )
@@ -37,8 +40,8 @@ class Library:
     Reading a header is cheap and happens at once; weights are read when a painter first needs them.
 
     Args:
-        directories: folders of .safetensors files; ones that do not exist are passed over, and so are
-            segmenters, which paint nothing.
+        directories: folders of .safetensors files, of models that paint and of segmenters, which read photos;
+            folders that do not exist are passed over.
         default: id of the model to use when none is named; the first one found by default.
         device, precision: see `engine.device.choose`.
         threads: CPU threads; torch's own choice by default.
@@ -75,6 +78,9 @@ class Library:
         self._specs: dict[str, ModelSpec] = {}
         self._parameters: dict[str, int] = {}
         self._loaded: dict[str, Model | PlainModel] = {}
+        self._segmenters: dict[str, ModelSpec] = {}
+        self._segmenter_paths: dict[str, Path] = {}
+        self._reading: dict[str, SegmenterModel] = {}
         self._backend, note = backend_for(self._compute)
         self._cache, self._lock = TableCache(cache_mb << 20), threading.RLock()
         self.problems: list[str] = [note] if note else []
@@ -112,14 +118,17 @@ class Library:
         except CheckpointError as error:
             self.problems.append(str(error))
             return
-        if spec.architecture in SEGMENTERS:
-            return  # it reads photos and paints none: no model to choose, and no problem
-        if spec.id in self._specs:
-            self.problems.append(
-                f"{path}: a model called {spec.id!r} was already found in {self._paths[spec.id]}"
-            )
+        reads = spec.architecture in SEGMENTERS
+        paths = self._segmenter_paths if reads else self._paths
+        if spec.id in paths:
+            kind = "segmenter" if reads else "model"
+            self.problems.append(f"{path}: a {kind} called {spec.id!r} was already found in {paths[spec.id]}")
             return
-        self._specs[spec.id], self._paths[spec.id], self._parameters[spec.id] = spec, path, parameters
+        paths[spec.id] = path
+        if reads:
+            self._segmenters[spec.id] = spec
+            return
+        self._specs[spec.id], self._parameters[spec.id] = spec, parameters
 
     @property
     def device_name(self) -> str:
@@ -210,19 +219,73 @@ class Library:
                 "its file holds no style encoder",
                 "Use a seed or a style code.",
             )
-        if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or not photo.size:
-            raise EngineError(
-                f"a photo of {photo.dtype} {photo.shape}", "expected uint8 (H, W, 3)", "Convert it."
-            )
+        _check_photo(photo)
         pixels = torch.from_numpy(photo.copy()).permute(2, 0, 1).unsqueeze(0).float() / 127.5 - 1
         with self._lock, torch.inference_mode():
             mean, _ = model.encoder(pixels)
         return tuple(float(value) for value in mean[0])
 
+    def segmenters(self) -> list[ModelSpec]:
+        """All segmenters, the default one first: one that lies beside the default model, if there is any."""
+        beside = self.path().parent
+        return sorted(
+            self._segmenters.values(), key=lambda spec: self._segmenter_paths[spec.id].parent != beside
+        )
+
+    def segmenter(self, segmenter_id: str | None = None) -> ModelSpec:
+        """One segmenter's spec; the default's for None.
+
+        Raises:
+            UnknownModel: no such segmenter.
+            EngineError: there is none at all.
+        """
+        found = self.segmenters()
+        if not found:
+            raise EngineError(
+                "a photo's label map", "there is no segmenter", "Put a segmenter's file beside the models."
+            )
+        if segmenter_id is None:
+            return found[0]
+        if segmenter_id not in self._segmenters:
+            names = ", ".join(spec.id for spec in found)
+            raise UnknownModel(
+                f"segmenter {segmenter_id!r}", "there is no such segmenter", f"There are: {names}."
+            )
+        return self._segmenters[segmenter_id]
+
+    def segment(self, photo: Picture, segmenter_id: str | None = None) -> LabelMap:
+        """The label map of a photo.
+
+        Args:
+            photo: uint8 (H, W, 3), RGB, any size.
+
+        Returns:
+            uint8 (H, W), ids of the segmenter's own label set.
+
+        Raises:
+            UnknownModel: no such segmenter.
+            CheckpointError: its file changed or is broken.
+            EngineError: there is no segmenter, or something else than a picture.
+        """
+        spec = self.segmenter(segmenter_id)
+        _check_photo(photo)
+        with self._lock:
+            if spec.id not in self._reading:
+                loaded = load_segmenter(self._segmenter_paths[spec.id])
+                self._reading[spec.id] = SegmenterModel(loaded, self._compute.device)
+            return self._reading[spec.id].read(photo)
+
     def warm_up(self) -> None:
         """Load the default model and paint once at its own size, so that the first painter waits for
         nothing."""
         self.painter(None, *self.spec().native).render()
+
+
+def _check_photo(photo: Picture) -> None:
+    if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or not photo.size:
+        raise EngineError(
+            f"a photo of {photo.dtype} {photo.shape}", "expected uint8 (H, W, 3)", "Convert it."
+        )
 
 
 def _first_id(directory: Path) -> str | None:
