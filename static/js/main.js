@@ -4,6 +4,7 @@
  * @typedef {import("./net/protocol.js").Frame} Frame
  */
 import { now, perFrame } from "./core/clock.js";
+import { t } from "./core/i18n.js";
 import { Records } from "./core/records.js";
 import { bounds, readRect } from "./document/labelmap.js";
 import { readScenes } from "./document/scene.js";
@@ -141,6 +142,7 @@ const live = new Live({
   schedule: perFrame,
   onLine(line) {
     status.line(line);
+    status.painted(live.paints);
     photoFrame.dataset.phase = line.phase;
     if (line.phase === "ready") notices.dismiss("live");
   },
@@ -151,14 +153,11 @@ const live = new Live({
   onRefusal({ title, detail, next, code }) {
     const reload = code === "version" || code === "malformed";
     notices.say({
-      what: title,
-      why: detail,
-      next,
-      tone: "error",
+      ...noticeOf({ what: title, why: detail, next }, title),
       key: "live",
       action: reload
-        ? { title: "Reload", run: () => location.reload() }
-        : { title: "Try again", run: () => (STALE.includes(code) ? loadModels() : live.retry()) },
+        ? { title: t("Reload"), run: () => location.reload() }
+        : { title: t("Try again"), run: () => (STALE.includes(code) ? loadModels() : live.retry()) },
     });
   },
 });
@@ -173,11 +172,12 @@ async function show(frame) {
       photo.refresh();
       await photoView.show(next.picture, next.format);
     } catch (error) {
-      notices.say(noticeOf(error, "A picture from the server could not be shown."));
+      notices.say(noticeOf(error, t("A picture from the server could not be shown.")));
     }
     const latency = live.shown(next);
     shown = { frame: next, latency };
     framesShown++;
+    if (framesShown === 1) performance.mark("first-frame");
     photoFrame.dataset.filled = "";
     if (next.exact) photo.settled();
     status.pace({ latency, render: next.renderMicros / 1000, exact: next.exact });
@@ -218,7 +218,7 @@ mountToolbars();
 mountHint(studio);
 const guide = mountGuide(studio);
 studio.store.watch(["seed", "document"], ({ seed, document: painting }) => {
-  byId("seed", HTMLOutputElement).textContent = painting ? `seed ${seed}` : "";
+  byId("seed", HTMLOutputElement).textContent = painting ? t("seed {seed}", { seed }) : "";
 });
 
 const viewport = new Viewport();
@@ -276,7 +276,7 @@ async function loadModels() {
       notices.dismiss("models");
       return;
     } catch (error) {
-      notices.say({ ...noticeOf(error, "The server did not tell its models."), key: "models" });
+      notices.say({ ...noticeOf(error, t("The server did not tell its models.")), key: "models" });
       await new Promise((resolve) => setTimeout(resolve, MODELS_RETRY));
     }
   }

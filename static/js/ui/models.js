@@ -3,6 +3,7 @@
  *
  * @typedef {import("./studio.js").Studio} Studio
  */
+import { t } from "../core/i18n.js";
 import { byId, make } from "./dom.js";
 
 /** @param {Studio} studio */
@@ -17,6 +18,6 @@ export function mountModels(studio) {
   studio.store.watch(["model", "models"], ({ model, models }) => {
     if (model) select.value = model;
     const licence = models.find(({ id }) => id === model)?.licence;
-    select.title = licence ? `Licence: ${licence}` : "";
+    select.title = licence ? t("Licence: {licence}", { licence }) : "";
   });
 }

@@ -3,6 +3,7 @@
  *
  * @typedef {import("./studio.js").Notice} Notice
  */
+import { t } from "../core/i18n.js";
 import { icon, make } from "./dom.js";
 
 const STAYS = 7_000;
@@ -33,7 +34,7 @@ export class Notices {
     }
     const close = make(
       "button",
-      { type: "button", class: "notice-close", "aria-label": "Dismiss" },
+      { type: "button", class: "notice-close", "aria-label": t("Dismiss") },
       icon("close"),
     );
     close.addEventListener("click", () => this.dismiss(key));

@@ -4,9 +4,10 @@
  * @typedef {import("./studio.js").Studio} Studio
  * @typedef {{phase: string, why: string, retryIn: number}} Line
  */
+import { t } from "../core/i18n.js";
 import { byId, make } from "./dom.js";
 
-const SAVED = { saving: "Saving…", saved: "Saved in this browser", failed: "Not saved" };
+const SAVED = { saving: t("Saving…"), saved: t("Saved in this browser"), failed: t("Not saved") };
 
 /** @param {Studio} studio */
 export function mountStatus(studio) {
@@ -20,16 +21,13 @@ export function mountStatus(studio) {
   const saved = byId("saved", HTMLElement);
   const about = byId("about", HTMLElement);
   const noPhoto = byId("no-photo", HTMLElement);
+  const painted = byId("painted", HTMLElement);
   /** @type {ReturnType<typeof setInterval> | undefined} */
   let countdown;
 
   studio.store.watch(["document", "model", "models"], ({ document, models, model }) => {
     const painter = models.find(({ id }) => id === model);
-    const parts = [
-      document && `${document.map.width} × ${document.map.height}`,
-      painter?.name,
-      painter?.licence,
-    ];
+    const parts = [document && sizeOf(document.map), painter?.name, painter?.licence];
     about.textContent = parts.filter(Boolean).join(" · ");
   });
 
@@ -44,34 +42,46 @@ export function mountStatus(studio) {
     line({ phase, why, retryIn }) {
       clearInterval(countdown);
       const coming = !["refused", "stopped"].includes(phase);
-      noPhoto.textContent = coming ? "The first photo is on its way…" : "There is no photo yet";
+      noPhoto.textContent = coming ? t("The first photo is on its way…") : t("There is no photo yet");
       retry.textContent = "";
       if (phase === "waiting") {
         const until = Date.now() + retryIn;
         const tick = () => {
           const seconds = Math.max(1, Math.ceil((until - Date.now()) / 1000));
-          retry.textContent = `Trying again in ${seconds} s`;
+          retry.textContent = t("Trying again in {seconds} s", { seconds });
         };
-        showLink(phase, `${why}. Keep painting.`);
+        showLink(phase, t("{why}. Keep painting.", { why: t(why) }));
         tick();
         countdown = setInterval(tick, 1000);
-      } else if (phase === "ready") showLink(phase, "Connected");
-      else if (phase === "refused") showLink(phase, `Connected, but not painting: ${why}`);
-      else if (phase === "idle") showLink(phase, "Resting. Paint to wake the server");
-      else if (phase === "stopped") showLink(phase, why || "Not connected");
-      else showLink(phase, "Connecting…");
+      } else if (phase === "ready") showLink(phase, t("Connected"));
+      else if (phase === "refused") showLink(phase, t("Connected, but not painting: {why}", { why: t(why) }));
+      else if (phase === "idle") showLink(phase, t("Resting. Paint to wake the server"));
+      else if (phase === "stopped") showLink(phase, why ? t(why) : t("Not connected"));
+      else showLink(phase, t("Connecting…"));
+    },
+    /**
+     * What the model did of a canvas that is larger than it paints.
+     *
+     * @param {{width: number, height: number} | null} paints the size of the server's pictures
+     */
+    painted(paints) {
+      const map = studio.state.document?.map;
+      const smaller = map && paints && (paints.width < map.width || paints.height < map.height);
+      painted.textContent = smaller
+        ? t("photo painted at {painted}, shown at {shown}", { painted: sizeOf(paints), shown: sizeOf(map) })
+        : "";
     },
     /** @param {{latency: number | null, render: number, exact: boolean}} measured milliseconds */
     pace({ latency, render, exact }) {
       pace.dataset.quality = exact ? "exact" : "preview";
-      quality.textContent = exact ? " · exact photo" : " · preview";
+      quality.textContent = ` · ${exact ? t("exact photo") : t("preview")}`;
       if (latency !== null) {
         pace.dataset.latency = String(Math.round(latency));
         pace.replaceChildren(
           strong(`${Math.round(latency)} ms`),
-          " stroke to photo · ",
+          ` ${t("stroke to photo")} · `,
           strong(`${Math.round(render)} ms`),
-          " rendering",
+          ` ${t("rendering")}`,
           quality,
         );
       }
@@ -87,4 +97,9 @@ export function mountStatus(studio) {
 /** @param {string} text */
 function strong(text) {
   return make("b", {}, text);
+}
+
+/** @param {{width: number, height: number}} of */
+function sizeOf({ width, height }) {
+  return `${width} × ${height}`;
 }

@@ -50,6 +50,8 @@
  * @typedef {{mask: Uint8Array, model: string, seed: number, style: readonly number[] | null,
  *   styles: (readonly number[])[], styleMap: Uint8Array | null}} Wanted the exact picture of a painting: everything that
  *   it depends on; `mask` and `styleMap` are palette PNGs, `styles[k - 1]` the code of style number k
+ * @typedef {{what?: string, why?: string, next?: string, message?: string,
+ *   said?: import("../document/errors.js").DocumentError["said"]}} Refusal
  * @typedef {{what: string, why?: string, next?: string, tone?: "calm" | "error", key?: string, lasting?: boolean,
  *   action?: {title: string, run: () => void}}} Notice
  * @typedef {{
@@ -593,8 +595,10 @@ export class Studio {
  * @returns {Notice}
  */
 export function noticeOf(error, what) {
-  const known = /** @type {{what?: string, why?: string, next?: string, message?: string}} */ (error);
-  if (known.what) return { what: known.what, why: known.why, next: known.next, tone: "error" };
+  const known = /** @type {Refusal} */ (error ?? {});
+  const { values = {} } = known.said ?? {};
+  const { what: told, why = "", next = "" } = known.said ?? known;
+  if (told) return { what: t(told, values), why: t(why, values), next: t(next, values), tone: "error" };
   return { what, why: known.message, tone: "error" };
 }
 
