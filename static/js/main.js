@@ -34,18 +34,23 @@ import { mountSize } from "./ui/size.js";
 import { mountStart } from "./ui/start.js";
 import { mountStatus } from "./ui/status.js";
 import { noticeOf, Studio } from "./ui/studio.js";
-import { mountSurface } from "./ui/surface.js";
+import { Surface } from "./ui/surface.js";
 import { mountButtons, mountKeys, mountToolbars } from "./ui/toolbar.js";
+import { mountToolOptions } from "./ui/tooloptions.js";
 import { mountTooltip } from "./ui/tooltip.js";
 import { mountViews } from "./ui/views.js";
 import { Composite } from "./view/composite.js";
 import { LabelView } from "./view/labels.js";
 import { drawLayer } from "./view/layer.js";
 import { LightsView } from "./view/lights.js";
+import { Pane } from "./view/pane.js";
 import { PhotoView, reducedPhoto, sizeOfPhoto } from "./view/photo.js";
-import { Ring } from "./view/ring.js";
+import { Viewport } from "./view/viewport.js";
 
 const WATCH = 1_000;
+const ZOOM_STEP = 1.4;
+/** Tools whose size is seen around the pointer. */
+const WITH_RING = ["brush", "eraser", "line"];
 const MODELS_RETRY = 2_000;
 /** Refusals that mean that the server's models are no longer those that the page knows. */
 const STALE = ["unknown-model", "wrong-label-set", "wrong-style"];
@@ -95,6 +100,12 @@ const studio = new Studio({
   findLabel: () => palette.find(),
   showStart: () => start.show(),
   showHelp: () => help.show(),
+  zoom: (how) => {
+    const { size } = panes[0];
+    if (how === "fit") viewport.fit();
+    else if (how === "pixels") viewport.zoomTo(size, 1 / devicePixelRatio);
+    else viewport.zoomBy(size, how === "in" ? ZOOM_STEP : 1 / ZOOM_STEP);
+  },
   showCanvasSize: () => canvasSize.show(),
   showGuide() {
     help.close();
@@ -207,6 +218,7 @@ mountTooltip();
 mountPanels(studio);
 mountViews(studio);
 mountSize(studio);
+mountToolOptions(studio);
 mountPresets(byId("presets", HTMLElement), studio, {
   now,
   quiet: () => !document.hidden && live.settled && shown?.frame.exact === true && !studio.hand.busy,
@@ -239,9 +251,12 @@ studio.store.watch(["tool"], ({ tool }) => {
   byId("stage", HTMLElement).dataset.tool = tool;
 });
 
-studio.store.watch(["tool"], ({ tool }) => {
-  labelCanvas.dataset.tool = tool;
+const surface = new Surface(studio, viewport, (at) => {
+  const { tool, size } = studio.state;
+  for (const pane of panes) pane.showRing(WITH_RING.includes(tool) ? at : null, size);
 });
+for (const pane of panes) surface.mount(pane);
+mountHeldKeys(studio, surface, byId("stage", HTMLElement));
 
 studio.store.watch(["document", "model", "models"], ({ document: painting, models }) => {
   if (!painting) return;

@@ -1,7 +1,7 @@
 /**
- * The picker: takes the label under the pointer; cancelling gives back the one from before.
+ * The picker: takes what is under the pointer, a label or a light; cancelling gives back what was chosen before.
  *
- * @typedef {import("./tool.js").Point} Point
+ * @typedef {import("./tool.js").Sample} Sample
  * @typedef {import("./tool.js").Easel} Easel
  * @typedef {import("./tool.js").Tool} Tool
  */
@@ -19,28 +19,30 @@ export class Picker {
     return this.before !== null;
   }
 
-  /** @param {Point} point */
-  down(point) {
-    this.before = this.easel.label();
-    this.move([point]);
+  /** @param {Sample} sample */
+  down(sample) {
+    this.before = this.easel.value();
+    this.move([sample]);
   }
 
-  /** @param {Point[]} points */
-  move(points) {
-    const { x, y } = points[points.length - 1];
-    const { width, height, data } = this.easel.document().map;
+  /** @param {Sample[]} samples */
+  move(samples) {
+    if (samples.length === 0) return;
+    const { x, y } = samples[samples.length - 1];
+    const { width, height } = this.easel.document().map;
     const [column, row] = [Math.floor(x), Math.floor(y)];
     if (column < 0 || row < 0 || column >= width || row >= height) return;
-    this.easel.setLabel(data[row * width + column]);
+    this.easel.setValue(this.easel.valueAt(row * width + column));
   }
 
   up() {
+    const { before } = this;
     this.before = null;
-    this.easel.picked();
+    if (before !== null) this.easel.picked(before);
   }
 
   cancel() {
-    if (this.before !== null) this.easel.setLabel(this.before);
+    if (this.before !== null) this.easel.setValue(this.before);
     this.before = null;
   }
 }

@@ -23,6 +23,11 @@ const NAMES = /** @type {Record<string, string>} */ ({
   alt: "Alt",
   escape: "Esc",
   delete: "Del",
+  enter: "Enter",
+  backspace: "⌫",
+  " ": "Space",
+  arrowleft: "←",
+  arrowright: "→",
   arrowup: "↑",
   arrowdown: "↓",
 });

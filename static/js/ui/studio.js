@@ -71,6 +71,7 @@
  *   findLabel: () => void,
  *   showStart: () => void,
  *   showHelp: () => void,
+ *   zoom: (how: "in" | "out" | "fit" | "pixels") => void,
  *   showCanvasSize: () => void,
  *   showGuide: () => void,
  * }} Ports
@@ -101,6 +102,8 @@ const FIRST_SEED = 7;
 const SMALL = 128;
 /** In the order in which one key goes through them. @type {View[]} */
 export const VIEWS = ["split", "photo", "map", "over"];
+/** In the order in which one key goes through them. @type {import("../tools/tool.js").Symmetry[]} */
+const SYMMETRIES = ["off", "vertical", "horizontal", "both"];
 const SKY = { name: "sky" };
 /** What a hand holds at first: something that shows against the sky. */
 const FIRST_LABELS = ["mountain", "hill", "tree", "building"];
@@ -373,6 +376,13 @@ export class Studio {
     this.setLabel(this.state.other);
   }
 
+  /** Off, left and right, above and below, both. */
+  nextSymmetry() {
+    this.store.set({
+      symmetry: SYMMETRIES[(SYMMETRIES.indexOf(this.state.symmetry) + 1) % SYMMETRIES.length],
+    });
+  }
+
   /** What gestures keep to. @param {import("../document/labelmap.js").LabelMap | null} selection null for everything */
   select(selection) {
     this.document.selection = selection;
@@ -590,6 +600,8 @@ export class Studio {
 }
 
 /**
+ * A refusal in the painter's language. What the page itself says is translated; a server's own words stay English.
+ *
  * @param {unknown} error anything thrown; what carries what / why / next keeps them
  * @param {string} what when it says nothing useful
  * @returns {Notice}

@@ -1,59 +1,196 @@
 /**
- * Pointers on a canvas become gestures of the hand.
+ * Pointers and wheels over the painting, on the map or on the photo: gestures of the hand, or another part of the painting
+ * on the screen. No handler waits for anything.
  *
  * @typedef {import("./studio.js").Studio} Studio
  * @typedef {import("../document/raster.js").Point} Point
+ * @typedef {import("../tools/tool.js").Sample} Sample
+ * @typedef {import("../tools/tool.js").Keys} Keys
+ * @typedef {{width: number, height: number}} Size
+ * @typedef {{frame: HTMLElement, board: HTMLElement, readonly size: Size}} Pane a window onto the painting: what clips it,
+ *   and the painting's own box, which is moved and scaled
+ * @typedef {{
+ *   zoomBy: (pane: Size, factor: number, at: Point) => void,
+ *   panBy: (pane: Size, dx: number, dy: number) => void,
+ *   pinch: (pane: Size, from: Point, to: Point, factor: number) => void,
+ * }} View
  */
+import { t } from "../core/i18n.js";
+import { Pointers } from "./pointers.js";
 
-/**
- * @param {HTMLCanvasElement} canvas
- * @param {Studio} studio
- * @param {(at: Point | null) => void} onHover where the pointer is, in map pixels; null when it has left
- */
-export function mountSurface(canvas, studio, onHover) {
-  const { hand } = studio;
-  /** @type {number | null} */
-  let pointer = null;
+/** How fast a wheel zooms, per CSS pixel that it would scroll; a pinch on a trackpad comes in smaller steps. */
+const WHEEL = 0.0016;
+const PINCH = 0.012;
+const LINE = 32;
 
-  const toMap = (/** @type {{clientX: number, clientY: number}} */ event) => {
-    const box = canvas.getBoundingClientRect();
-    return {
-      x: ((event.clientX - box.left) * canvas.width) / box.width,
-      y: ((event.clientY - box.top) * canvas.height) / box.height,
+/** @param {{shiftKey: boolean, altKey: boolean, ctrlKey: boolean, metaKey: boolean}} event @returns {Keys} */
+export function keysOf({ shiftKey, altKey, ctrlKey, metaKey }) {
+  return { shift: shiftKey, alt: altKey, mod: ctrlKey || metaKey };
+}
+
+export class Surface {
+  /**
+   * @param {Studio} studio
+   * @param {View} view
+   * @param {(at: Point | null) => void} onHover where the pointer is, in map pixels; null when it has left
+   */
+  constructor(studio, view, onHover) {
+    this.studio = studio;
+    this.view = view;
+    this.onHover = onHover;
+    /** Whether Space is held. */
+    this.panning = false;
+    /** @type {{pane: Pane, event: PointerEvent} | null} */
+    this.latest = null;
+    const { hand } = studio;
+    this.pointers = new Pointers({
+      tool: () => studio.state.tool,
+      panning: () => this.panning,
+      outlining: () => hand.busy && !hand.pressing,
+      down: (tool) => {
+        if (this.latest) hand.down(tool, this.#sample(this.latest.event), keysOf(this.latest.event));
+      },
+      up: () => hand.up(),
+      cancel: () => void hand.cancel(),
+      pan: (dx, dy) => {
+        if (this.latest) view.panBy(this.latest.pane.size, dx, dy);
+      },
+      pinch: (from, to, factor) => {
+        if (this.latest) view.pinch(this.latest.pane.size, this.#inPane(from), this.#inPane(to), factor);
+      },
+      undo: () => studio.undo(),
+      redo: () => studio.redo(),
+      penSeen: () => this.#tellOfPen(),
+    });
+  }
+
+  /** @param {Pane} pane */
+  mount(pane) {
+    const { frame } = pane;
+    const { pointers } = this;
+    frame.addEventListener("pointerdown", (event) => this.#down(pane, event));
+    frame.addEventListener("pointermove", (event) => this.#move(pane, event));
+    const end = (/** @type {PointerEvent} */ event, /** @type {boolean} */ kept) => {
+      if (kept && event.pointerId === pointers.leader) this.#last(event);
+      pointers.up(event.pointerId, event.timeStamp, kept);
+      if (event.pointerType === "touch") this.onHover(null);
     };
-  };
+    frame.addEventListener("pointerup", (event) => end(event, true));
+    // The button was released where no event of it reaches us.
+    frame.addEventListener("lostpointercapture", (event) => end(event, true));
+    frame.addEventListener("pointercancel", (event) => end(event, false));
+    frame.addEventListener("pointerleave", (event) => {
+      if (pointers.doing === "painting") return;
+      this.onHover(null);
+      this.studio.hand.hover(this.studio.state.tool, null, keysOf(event));
+    });
+    frame.addEventListener("wheel", (event) => this.#wheel(pane, event), { passive: false });
+    frame.addEventListener("contextmenu", (event) => event.preventDefault());
+  }
 
-  canvas.addEventListener("pointerdown", (event) => {
-    if (pointer !== null || event.button !== 0 || !studio.state.document) return;
+  /** Keys were pressed or released: a square becomes a rectangle. @param {KeyboardEvent} event */
+  rekey(event) {
+    const { hand, state } = this.studio;
+    if (!state.document) return;
+    if (hand.pressing) hand.move([], keysOf(event));
+    else if (this.latest?.pane.frame.matches(":hover")) {
+      hand.hover(state.tool, this.#sample(this.latest.event), keysOf(event));
+    }
+  }
+
+  /** @param {Pane} pane @param {PointerEvent} event */
+  #down(pane, event) {
+    if (!this.studio.state.document) return;
     event.preventDefault();
-    pointer = event.pointerId;
-    canvas.setPointerCapture(pointer);
-    onHover(toMap(event));
-    hand.down(event.altKey ? "pick" : studio.state.tool, toMap(event));
-  });
+    this.latest = { pane, event };
+    pane.frame.setPointerCapture(event.pointerId);
+    this.#hover(event);
+    const { pointerId: id, pointerType: kind, clientX: x, clientY: y, timeStamp: time, button } = event;
+    this.pointers.down({ id, kind, x, y, time, button, keys: keysOf(event) });
+  }
 
-  canvas.addEventListener("pointermove", (event) => {
-    if (pointer !== null && event.pointerId !== pointer) return;
-    onHover(toMap(event));
-    if (pointer === null) return;
+  /** @param {Pane} pane @param {PointerEvent} event */
+  #move(pane, event) {
+    const { studio, pointers } = this;
+    if (!studio.state.document) return;
+    pointers.notice(event.pointerType);
+    if (pointers.doing !== "painting" || event.pointerId === pointers.leader) this.latest = { pane, event };
+    if (!pointers.move(event.pointerId, { x: event.clientX, y: event.clientY })) {
+      if (pointers.doing !== "idle") return;
+      this.#hover(event);
+      studio.hand.hover(studio.state.tool, this.#sample(event), keysOf(event));
+      return;
+    }
+    this.#hover(event);
     // Every point since the last frame, not only the newest one, where the browser tells them: over plain http it
     // does not.
     const events = event.getCoalescedEvents?.() ?? [];
-    hand.move((events.length > 0 ? events : [event]).map(toMap));
-  });
+    const samples = (events.length > 0 ? events : [event]).map((one) => this.#sample(one));
+    studio.hand.move(samples, keysOf(event));
+  }
 
-  const end = (/** @type {PointerEvent} */ event, /** @type {() => void} */ finish) => {
-    if (event.pointerId !== pointer) return;
-    pointer = null;
-    finish();
-    if (event.pointerType !== "mouse") onHover(null);
-  };
-  canvas.addEventListener("pointerup", (event) => end(event, () => hand.up()));
-  // The button was released where no event of it reaches us.
-  canvas.addEventListener("lostpointercapture", (event) => end(event, () => hand.up()));
-  canvas.addEventListener("pointercancel", (event) => end(event, () => hand.cancel()));
-  canvas.addEventListener("pointerleave", () => {
-    if (pointer === null) onHover(null);
-  });
-  canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+  /** The pointer may have gone on between its last move and its end. @param {PointerEvent} event */
+  #last(event) {
+    const { latest, studio, pointers } = this;
+    if (pointers.doing !== "painting" || !latest) return;
+    if (latest.event.clientX === event.clientX && latest.event.clientY === event.clientY) return;
+    const { pressure } = this.#sample(latest.event);
+    studio.hand.move([{ ...this.#sample(event), pressure }], keysOf(event));
+  }
+
+  /** @param {PointerEvent} event */
+  #hover(event) {
+    const { x, y } = this.#sample(event);
+    this.onHover({ x, y });
+  }
+
+  /** @param {PointerEvent} event @returns {Sample} */
+  #sample({ clientX, clientY, pointerType, pressure }) {
+    const { pane } = /** @type {{pane: Pane}} */ (this.latest);
+    const box = pane.board.getBoundingClientRect();
+    const { width, height } = this.studio.document.map;
+    return {
+      x: ((clientX - box.left) * width) / box.width,
+      y: ((clientY - box.top) * height) / box.height,
+      pressure: pointerType === "pen" ? pressure : 1,
+    };
+  }
+
+  /** @param {Point} at in CSS pixels of the page */
+  #inPane({ x, y }) {
+    const { pane } = /** @type {{pane: Pane}} */ (this.latest);
+    const box = pane.frame.getBoundingClientRect();
+    return { x: x - box.left, y: y - box.top };
+  }
+
+  /** @param {Pane} pane @param {WheelEvent} event */
+  #wheel(pane, event) {
+    event.preventDefault();
+    if (!this.studio.state.document) return;
+    const unit = event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? 1 : LINE;
+    const [dx, dy] = [event.deltaX * unit, event.deltaY * unit];
+    if (Math.abs(dx) > Math.abs(dy)) {
+      this.view.panBy(pane.size, -dx, 0);
+      return;
+    }
+    const box = pane.frame.getBoundingClientRect();
+    // Browsers tell of a pinch on a trackpad as of a wheel with Ctrl, in small steps.
+    const speed = event.ctrlKey && Math.abs(dy) < LINE ? PINCH : WHEEL;
+    this.view.zoomBy(pane.size, Math.exp(-dy * speed), {
+      x: event.clientX - box.left,
+      y: event.clientY - box.top,
+    });
+  }
+
+  #tellOfPen() {
+    this.studio.ports.say({
+      what: t("A pen: fingers now move the painting."),
+      key: "pen",
+      action: { title: t("Paint with fingers too"), run: () => this.#forgetPen() },
+    });
+  }
+
+  #forgetPen() {
+    this.pointers.penSeen = false;
+  }
 }

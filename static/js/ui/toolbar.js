@@ -56,6 +56,11 @@ function dress(button, action, studio) {
       "plane",
       "layers",
       "active",
+      "selection",
+      "sketch",
+      "symmetry",
+      "everywhere",
+      "pressure",
     ],
     (state) => {
       button.disabled = enabled ? !enabled(state) : false;
