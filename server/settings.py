@@ -202,9 +202,9 @@ class Settings(BaseSettings):
 
     @property
     def max_message_bytes(self) -> int:
-        """Largest useful live message: a whole map, raw, with its header; never below 128 KiB for text,
-        the longest style code's."""
-        return max(self.max_pixels + 64, 128 * 1024)
+        """Largest useful live message: a whole map, raw, with its header; never below 2 MiB for text, that of
+        the longest style codes for as many regions as may be."""
+        return max(self.max_pixels + 64, 2 * 1024 * 1024)
 
 
 class SeveralWorkersError(RuntimeError):

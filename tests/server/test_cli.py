@@ -72,10 +72,39 @@ def test_render_paints_a_file(fake: FakeLibrary, tmp_path: Path) -> None:
     assert out.read_bytes() not in (first, by_code)
 
 
+def test_render_paints_styles_by_region(fake: FakeLibrary, tmp_path: Path) -> None:
+    out, where = tmp_path / "lake.png", tmp_path / "where.png"
+    numbers = np.zeros((4, 4), np.uint8)
+    numbers[:, 2:] = 1
+    numbers[2:, :2] = 2
+    where.write_bytes(image_file(numbers))
+
+    def painted(*words: str) -> np.ndarray:
+        result = call(
+            "render", str(EXAMPLES / "lake.png"), "-o", str(out), "--seed", "5", "--width", "64", *words
+        )
+        assert result.exit_code == 0, result.output
+        return np.asarray(Image.open(io.BytesIO(out.read_bytes())))
+
+    regions = ("--style-map", str(where), "--region-style", "noon", "--region-style", "[-3, 0, 0, 0]")
+    both = painted(*regions, "--style", "golden-hour", "--embed-map")
+    for part, style in (
+        (np.s_[:32, :32], "golden-hour"),
+        (np.s_[:, 32:], "noon"),
+        (np.s_[32:, :32], "[-3, 0, 0, 0]"),
+    ):
+        assert np.array_equal(both[part], painted("--style", style)[part])
+    out = tmp_path / "lake.webp"
+    assert np.array_equal(painted(*regions, "--style", "golden-hour", "--lossless"), both)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["{mask}", "-o", "out.gif"], "does not end in .jpg"),
+        (["{mask}", "-o", "{tmp}/out.jpg", "--lossless"], "never without loss"),
+        (["{mask}", "-o", "{tmp}/out.png", "--region-style", "noon"], "no style_map"),
+        (["{mask}", "-o", "{tmp}/out.png", "--style-map", "{strange}"], "style number"),
         (["{mask}", "-o", "{tmp}/out.jpg", "--seed", "-1"], "seed"),
         (["{mask}", "-o", "{tmp}/out.jpg", "--style", "[1"], "is not JSON"),
         (["{mask}", "-o", "{tmp}/out.jpg", "--style", "moon"], "There are: noon, golden-hour."),

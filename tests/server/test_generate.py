@@ -14,8 +14,9 @@ from PIL import Image
 
 from models.spec import MAX_STYLE_DIM
 from server.errors import from_validation
+from server.maps import resize_nearest
 from tests.server.conftest import Client, image_file, palette_png, run
-from tests.server.fake_engine import FakeLibrary
+from tests.server.fake_engine import FakeLibrary, fake_spec
 
 
 def mask(data: bytes, name: str = "mask.png") -> dict[str, Any]:
@@ -257,6 +258,15 @@ def test_bodies_that_cannot_be_read(client: Client, sent: dict[str, Any], status
         ({"style": "Noon"}, 422, "unknown-style", "noon, golden-hour"),
         ({"style": "null"}, 422, "unknown-style", "list of numbers"),
         ({"style": "x" * 65}, 422, "invalid-value", "style"),
+        ({"styles": '["noon"]'}, 422, "no-style-map", "style_map"),
+        ({"styles": '["noon"'}, 422, "invalid-value", "styles"),
+        ({"styles": "noon"}, 422, "invalid-value", "styles"),
+        ({"styles": '[["noon"]]'}, 422, "invalid-value", "styles"),
+        ({"styles": json.dumps(["noon"] * 16)}, 422, "invalid-value", "styles"),
+        ({"styles": "[" + "1," * 100_000}, 400, "unreadable-body", "values"),
+        ({"lossless": "true"}, 422, "invalid-value", "webp or png"),
+        ({"lossless": "perhaps"}, 422, "invalid-value", "lossless"),
+        ({"embed_map": "true", "format": "webp"}, 422, "invalid-value", "embed_map"),
         ({"sed": "1"}, 422, "invalid-value", "sed"),
         ({"model": "none"}, 404, "unknown-model", "GET /models"),
     ],
@@ -710,5 +720,220 @@ def test_equal_requests_give_equal_bytes_whatever_came_before(client: Client, sc
             await http.post("/generate", files=mask(palette_png(scene[::-1])), data={"seed": "1"})
             again = await http.post("/generate", files=mask(palette_png(scene)), data=fields)
             assert first.content == again.content
+
+    run(main())
+
+
+# Styles by region
+
+
+@pytest.fixture
+def halves(scene: np.ndarray) -> np.ndarray:
+    """Style 1 on the left, the picture's own in the middle, style 2 on the right."""
+    numbers = np.zeros_like(scene)
+    numbers[:, :16], numbers[:, 32:] = 1, 2
+    return numbers
+
+
+def test_styles_by_name_and_by_code_fall_where_the_map_says(
+    client: Client, scene: np.ndarray, halves: np.ndarray
+) -> None:
+    async def main() -> None:
+        async with client() as http:
+
+            async def painted(**fields: str) -> np.ndarray:
+                files = {"mask": palette_png(scene)}
+                if "styles" in fields:
+                    files["style_map"] = palette_png(halves)
+                answer = await http.post(
+                    "/generate", files=files, data={"seed": "3", "format": "png", **fields}
+                )
+                return np.asarray(opened(answer)).astype(int)
+
+            styles = json.dumps(["golden-hour", [2, 0.5, 0, 0]])
+            both = await painted(style="[0,0,0,0]", styles=styles)
+            for columns, style in (
+                (np.s_[:, :16], "golden-hour"),
+                (np.s_[:, 16:32], "[0,0,0,0]"),
+                (np.s_[:, 32:], "noon"),
+            ):
+                assert np.array_equal(both[columns], (await painted(style=style))[columns])
+            body = {
+                "mask": base64.b64encode(palette_png(scene)).decode(),
+                "style_map": base64.b64encode(palette_png(halves)).decode(),
+                "style": [0, 0, 0, 0],
+                "styles": ["golden-hour", "noon"],
+                "seed": 3,
+                "format": "png",
+            }
+            answer = (await http.post("/generate", json=body, headers={"accept": "application/json"})).json()
+            assert answer["styles"] == [[-1.25, 0.0, 0.0, 3.0], [2.0, 0.5, 0.0, 0.0]]
+            image = Image.open(io.BytesIO(base64.b64decode(answer["image"])))
+            assert np.array_equal(np.asarray(image), both)
+
+    run(main())
+
+
+def test_a_style_map_of_another_size_is_resized_by_pixel_centres(
+    client: Client, scene: np.ndarray, halves: np.ndarray, library: FakeLibrary
+) -> None:
+    async def main() -> None:
+        async with client() as http:
+            fields = {"seed": "3", "format": "png", "styles": '["golden-hour", "noon"]'}
+            pictures = []
+            for numbers in (halves, halves[::8, ::16], np.kron(halves, np.ones((3, 2), np.uint8))):
+                files = {"mask": palette_png(scene), "style_map": image_file(numbers)}
+                pictures.append((await http.post("/generate", files=files, data=fields)).content)
+            assert pictures[0] == pictures[1] == pictures[2]
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("style_map", "fields", "status", "code", "said"),
+    [
+        (image_file(np.full((4, 4), 2, np.uint8)), {"styles": '["noon"]'}, 422, "unknown-style-number", "2"),
+        (image_file(np.full((4, 4), 1, np.uint8)), {}, 422, "unknown-style-number", "only 0"),
+        (
+            image_file(np.zeros((4, 4, 3), np.uint8)),
+            {"styles": '["noon"]'},
+            415,
+            "unsupported-mask",
+            "style_map",
+        ),
+        (image_file(np.zeros((4, 4), np.uint16)), {"styles": '["noon"]'}, 422, "sixteen-bit", "style_map"),
+        (b"\x89PNG\r\n\x1a\n", {"styles": '["noon"]'}, 422, "broken-image", "style_map"),
+        (b"", {"styles": '["noon"]'}, 415, "unsupported-mask", "style_map"),
+        (
+            image_file(np.zeros((65, 64), np.uint8)),
+            {"styles": '["noon"]'},
+            413,
+            "mask-too-large",
+            "style_map",
+        ),
+        (image_file(np.zeros((4, 4), np.uint8)), {"styles": '["moon"]'}, 422, "unknown-style", "noon"),
+        (image_file(np.zeros((4, 4), np.uint8)), {"styles": "[[1]]"}, 422, "not-paintable", ""),
+        (image_file(np.zeros((4, 4), np.uint8)), {"model": "city"}, 422, "no-styles-by-region", "city"),
+    ],
+)
+def test_style_maps_that_do_not_fit(
+    client: Client, style_map: bytes, fields: dict[str, str], status: int, code: str, said: str
+) -> None:
+    async def main() -> None:
+        async with client(max_map_pixels=4096) as http:
+            files = {
+                "mask": ("m.png", image_file(np.full((8, 8), 1, np.uint8))),
+                "style_map": ("s.png", style_map),
+            }
+            assert (
+                said
+                in problem(await http.post("/generate", files=files, data=fields), status, code)["detail"]
+            )
+
+    run(main())
+
+
+def test_a_style_map_of_zeros_changes_nothing(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        async with client() as http:
+            fields = {"seed": "3", "format": "png"}
+            files = {"mask": palette_png(scene)}
+            plain = await http.post("/generate", files=files, data=fields)
+            zeros = {**files, "style_map": image_file(np.zeros_like(scene))}
+            assert (await http.post("/generate", files=zeros, data=fields)).content == plain.content
+            unused = {**fields, "styles": '["noon"]'}
+            answer = await http.post("/generate", files=zeros, data=unused)
+            assert np.array_equal(np.asarray(opened(answer)), np.asarray(opened(plain)))
+
+    run(main())
+
+
+# Files
+
+
+def test_lossless_webp_has_the_pixels_of_the_png(client: Client, scene: np.ndarray) -> None:
+    async def main() -> None:
+        async with client() as http:
+            pictures = {}
+            for name, fields in (
+                ("png", {"format": "png"}),
+                ("lossless", {"format": "webp", "lossless": "true"}),
+                ("lossy", {"format": "webp", "quality": "30"}),
+            ):
+                answer = await http.post(
+                    "/generate", files={"mask": palette_png(scene)}, data={"seed": "3", **fields}
+                )
+                pictures[name] = np.asarray(opened(answer).convert("RGB"))
+            assert np.array_equal(pictures["lossless"], pictures["png"])
+            assert not np.array_equal(pictures["lossy"], pictures["png"])
+
+    run(main())
+
+
+def test_a_png_holds_its_map_only_when_asked(client: Client, scene: np.ndarray, halves: np.ndarray) -> None:
+    async def main() -> None:
+        async with client() as http:
+            files = {"mask": palette_png(scene), "style_map": palette_png(halves)}
+            fields = {"seed": "3", "format": "png", "styles": '["golden-hour", "noon"]', "width": "96"}
+
+            async def said(**more: str) -> dict[str, Any]:
+                answer = await http.post("/generate", files=files, data={**fields, **more})
+                return json.loads(opened(answer).text["scenebrush"])  # type: ignore[attr-defined]
+
+            text = await said(embed_map="true")
+            for name, ids in (("map", scene), ("style_map", halves)):
+                kept = np.asarray(Image.open(io.BytesIO(base64.b64decode(text[name]))))
+                assert np.array_equal(kept, np.kron(ids, np.ones((2, 2), np.uint8)))
+            assert text["styles"] == [[-1.25, 0.0, 0.0, 3.0], [2.0, 0.5, 0.0, 0.0]]
+            assert not {"map", "style_map"} & set(await said())
+
+    run(main())
+
+
+# A model that paints no such large pictures
+
+
+def test_what_a_model_cannot_paint_so_large_is_enlarged(client: Client, library: FakeLibrary) -> None:
+    library.add(fake_spec("small", options={"start_grid": [4, 8]}))  # of 8 pixels: 64×32
+    ids = np.full((48, 96), 1, np.uint8)
+    ids[:, 40:] = 8
+
+    async def main() -> None:
+        async with client() as http:
+
+            async def post(mask: np.ndarray, **fields: str) -> Any:
+                sent = {"model": "small", "seed": "3", "format": "png", **fields}
+                return await http.post("/generate", files={"mask": image_file(mask)}, data=sent)
+
+            for fields, size, painted in (
+                ({}, (96, 48), "64x32"),
+                ({"width": "512", "height": "512"}, (512, 512), "32x32"),
+                ({"width": "64"}, (64, 32), "64x32"),
+                ({"width": "20", "height": "10"}, (20, 10), "20x10"),
+            ):
+                answer = await post(ids, **fields)
+                assert opened(answer).size == size
+                assert answer.headers["x-painted-size"] == painted
+            small = opened(await post(resize_nearest(ids, 64, 32)))
+            enlarged = small.resize((96, 48), Image.Resampling.LANCZOS)
+            assert np.array_equal(np.asarray(opened(await post(ids))), np.asarray(enlarged))
+            sent = {"mask": base64.b64encode(image_file(ids)).decode(), "model": "small"}
+            answer = (await http.post("/generate", json=sent, headers={"accept": "application/json"})).json()
+            sizes = [answer[name] for name in ("width", "height", "painted_width", "painted_height")]
+            assert sizes == [96, 48, 64, 32]
+            problem(await post(ids, width="4096"), 422, "picture-too-large")
+
+    run(main())
+
+
+def test_the_documents_examples_are_painted(client: Client) -> None:
+    async def main() -> None:
+        async with client() as http:
+            described = (await http.get("/openapi.json")).json()["paths"]["/generate"]["post"]
+            examples = described["requestBody"]["content"]["application/json"]["examples"]
+            assert len(examples) == 3
+            for example in examples.values():
+                answer = await http.post("/generate", json=example["value"])
+                assert opened(answer).size == (256, 256)
 
     run(main())

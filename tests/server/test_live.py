@@ -76,10 +76,15 @@ class Page:
         ids = np.full((size, size), value, np.uint8)
         self.socket.send(protocol.encode_labels(self.epoch, self.revision, 0, 0, ids, whole=True))
 
-    def patch(self, value: int = 3, x: int = 4, y: int = 4) -> None:
+    def patch(self, value: int = 3, x: int = 4, y: int = 4, *, more: bool = False) -> None:
         self.revision += 1
         ids = np.full((4, 4), value, np.uint8)
-        self.socket.send(protocol.encode_labels(self.epoch, self.revision, x, y, ids))
+        self.socket.send(protocol.encode_labels(self.epoch, self.revision, x, y, ids, more=more))
+
+    def styles(self, value: int = 1, x: int = 4, y: int = 4) -> None:
+        self.revision += 1
+        numbers = np.full((4, 4), value, np.uint8)
+        self.socket.send(protocol.encode_styles(self.epoch, self.revision, x, y, numbers))
 
     def closed(self, timeout: float = 5) -> int:
         """Read to the end; the close code."""
@@ -171,6 +176,51 @@ def test_a_patch_reaches_the_device_as_a_patch(painter: Page, library: FakeLibra
     painter.patch(x=10, y=12)
     painter.frame()
     assert library.calls == [("apply", (10, 12, 4, 4))]
+
+
+def test_a_patch_of_styles_reaches_the_device_as_a_patch(server: Served, library: FakeLibrary) -> None:
+    with page(server) as one:
+        one.open(regions=[[1, 0, 0, 0], [2, 0, 0, 0]])
+        one.whole()
+        one.frame()
+        library.calls.clear()
+        one.styles(value=2, x=10, y=12)
+        styled = one.frame()
+        assert library.calls == [("apply_style_plane", (10, 12, 4, 4))]
+        one.say(type="style", epoch=1, revision=3, seed=1, regions=[[1, 0, 0, 0], [-2, 0, 0, 0]])
+        one.revision = 3
+        assert one.frame().picture != styled.picture
+        assert library.calls[1:] == [("set_regions", (2,))]
+        one.say(type="style", epoch=1, revision=4, seed=1, regions=[])
+        one.frame()
+        # Numbers that have no region any more are gone before the regions are.
+        assert library.calls[2:] == [("set_style_plane", (SIZE, SIZE)), ("set_regions", (0,))]
+
+
+def test_a_batch_is_painted_once(painter: Page, library: FakeLibrary) -> None:
+    rendered = library.rendered
+    for x in (0, 8, 16):
+        painter.patch(x=x, more=True)
+        painter.say(type="ping", t=x)
+        painter.hear("pong")  # the server had all the time that it could want
+    assert library.rendered == rendered
+    painter.patch(x=24)
+    assert painter.frame().revision == painter.revision
+    assert library.rendered == rendered + 1
+
+
+def test_what_is_due_waits_for_the_end_of_a_batch(painter: Page, patient: None, library: FakeLibrary) -> None:
+    painter.patch(value=3)
+    assert not painter.frame().exact  # an exact one is owed
+    painter.patch(value=8, more=True)
+    with pytest.raises(TimeoutError):
+        painter.socket.recv(0.6)
+    painter.patch(value=8, x=12)
+    frame = painter.frame()
+    assert frame.revision == painter.revision
+    while not frame.exact:
+        frame = painter.frame()
+    assert frame.revision == painter.revision
 
 
 def test_renders_are_superseded_and_patches_are_not(painter: Page, library: FakeLibrary) -> None:
@@ -426,14 +476,15 @@ def test_malformed_messages_end_the_connection(painter: Page, message: str | byt
 
 
 def test_a_message_that_is_too_big(painter: Page) -> None:
-    # The header of a masked binary frame of 2 MiB, and none of it: bytes that the server leaves unread would
+    # The header of a masked binary frame of 4 MiB, and none of it: bytes that the server leaves unread would
     # reset the connection, now and then before its close frame is read.
-    painter.socket.socket.sendall(b"\x82\xff" + (2 * 1024 * 1024).to_bytes(8) + bytes(4))
+    painter.socket.socket.sendall(b"\x82\xff" + (4 * 1024 * 1024).to_bytes(8) + bytes(4))
     assert painter.closed() == 1009
 
 
 def test_no_common_subprotocol(server: Served) -> None:
-    for offered in ([], [Subprotocol("scenebrush.live.v0")]):
+    # Among them the page of the version before, which knows this code and says "reload".
+    for offered in ([], [Subprotocol("scenebrush.live.v1")], [Subprotocol("scenebrush.live.v3")]):
         with page(server, subprotocols=offered or None) as one:
             assert one.socket.subprotocol is None
             assert one.closed() == 4406

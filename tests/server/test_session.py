@@ -1,6 +1,7 @@
 """The session alone: epochs, revisions, gaps, and what it hands to the device."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,11 @@ import pytest
 
 from server import protocol
 from server.limits import Limits
+from server.maps import resize_nearest
 from server.protocol import MalformedError, Open, Style
+from server.rendering import RenderRequest, batch_key
 from server.session import Outcome, Session
-from tests.server.fake_engine import FakeLibrary
+from tests.server.fake_engine import FakeLibrary, fake_spec
 
 LIBRARY = FakeLibrary()
 HASH = LIBRARY.spec().labels.hash
@@ -40,6 +43,18 @@ def patch(revision: int, x: int = 2, y: int = 3, value: int = 3, size: int = 2, 
     return protocol.encode_labels(epoch, revision, x, y, np.full((size, size), value, np.uint8))
 
 
+def numbers(
+    revision: int, x: int = 2, y: int = 3, value: int = 1, size: int = 2, *, more: bool = False
+) -> bytes:
+    """A patch of style numbers."""
+    return protocol.encode_styles(7, revision, x, y, np.full((size, size), value, np.uint8), more=more)
+
+
+def plane(revision: int, value: int = 1) -> bytes:
+    """A whole plane of style numbers."""
+    return protocol.encode_styles(7, revision, 0, 0, np.full((8, 16), value, np.uint8), whole=True)
+
+
 def said(outcome: Outcome) -> dict[str, Any]:
     (reply,) = outcome.replies
     return json.loads(reply)
@@ -50,11 +65,30 @@ def session() -> Session:
     return Session("s", LIBRARY, Limits(64, 2048))
 
 
+def taken(session: Session) -> RenderRequest:
+    request = session.take()
+    assert request is not None
+    return request
+
+
+REGIONS = [[1.0, 0.0, 0.0, 0.0], [0.0, 2.0, 0.0, 0.0]]
+
+
 @pytest.fixture
 def painting(session: Session) -> Session:
     """A session with a whole map at revision 10, which the device has taken."""
     session.open(opening())
     assert session.put(whole(10)) == Outcome(render=True)
+    assert session.take() is not None
+    return session
+
+
+@pytest.fixture
+def regional(session: Session) -> Session:
+    """The same with two regions, of which the left half has the first."""
+    session.open(opening(regions=REGIONS))
+    session.put(whole(10))
+    session.put(protocol.encode_styles(7, 11, 0, 0, np.ones((8, 8), np.uint8)))
     assert session.take() is not None
     return session
 
@@ -271,3 +305,264 @@ def test_a_frame_says_what_it_shows(painting: Session) -> None:
     later = painting.frame(request, 4, b"jpeg", exact=False, waited=0.5, seconds=0.25)
     assert not protocol.decode_frame(later).newest
     assert not protocol.decode_frame(later).exact
+
+
+# Styles by region
+
+
+def test_regions_and_their_numbers_are_in_the_request(session: Session) -> None:
+    assert said(session.open(opening(regions=REGIONS)))["type"] == "ready"
+    session.put(whole(1))
+    assert session.put(numbers(2, value=2)).render
+    request = taken(session)
+    assert request.fresh
+    assert request.regions == ((1.0, 0.0, 0.0, 0.0), (0.0, 2.0, 0.0, 0.0))
+    (change,) = request.style_changes
+    expected = np.zeros((8, 16), np.uint8)
+    expected[3:5, 2:4] = 2
+    assert np.array_equal(change.numbers, expected)
+
+
+def test_a_document_without_numbers_hands_out_none(painting: Session) -> None:
+    painting.lost(7)
+    request = taken(painting)
+    assert (request.fresh, request.regions, request.style_changes) == (True, (), ())
+
+
+def test_labels_and_numbers_change_each_for_itself(regional: Session) -> None:
+    regional.put(numbers(12, x=10, y=6, value=2))
+    request = taken(regional)
+    assert (request.revision, request.changes) == (12, ())
+    (change,) = request.style_changes
+    assert (change.x, change.y, change.numbers.tolist()) == (10, 6, [[2, 2], [2, 2]])
+    regional.put(patch(13, x=0, y=0))
+    request = taken(regional)
+    assert request.style_changes == ()
+    assert [(one.x, one.y) for one in request.changes] == [(0, 0)]
+    regional.put(patch(14, x=0, y=0))
+    regional.put(numbers(15, x=0, y=0))
+    regional.put(numbers(16, x=4, y=4))
+    request = taken(regional)
+    assert request.changes[0].labels.shape == (2, 2)
+    assert request.style_changes[0].numbers.shape == (6, 6)
+
+
+def test_numbers_that_were_taken_do_not_change(regional: Session) -> None:
+    regional.put(numbers(12, value=2))
+    request = taken(regional)
+    regional.put(numbers(13, value=0))
+    assert set(request.style_changes[0].numbers.reshape(-1).tolist()) == {2}
+
+
+def test_a_whole_map_sets_all_numbers_to_0(regional: Session) -> None:
+    assert regional.put(whole(100)).render
+    (change,) = taken(regional).style_changes
+    assert change.numbers.shape == (8, 16)
+    assert not change.numbers.any()
+    assert regional.put(whole(101)).render
+    assert taken(regional).style_changes == ()  # there were none to begin with
+
+
+def test_a_patch_of_numbers_can_be_a_gap_and_come_in_one(regional: Session) -> None:
+    message = said(regional.put(numbers(14, value=2)))
+    assert (message["type"], message["expected"], message["got"]) == ("resync", 12, 14)
+    assert regional.put(numbers(15, value=2)) == Outcome()
+    assert regional.put(plane(16)) == Outcome()  # only a whole map ends a gap
+    assert regional.take() is None
+    other = styling(17, regions=[[9, 9, 9, 9]])
+    assert regional.style(other) == Outcome()
+    assert regional.put(whole(20)).render
+    assert regional.put(plane(21)).render
+    request = taken(regional)
+    assert (request.revision, request.regions) == (21, ((9.0, 9.0, 9.0, 9.0),))
+    (change,) = request.style_changes
+    assert (change.numbers == 1).all()
+
+
+def test_a_whole_plane_is_a_change_like_any_other(regional: Session) -> None:
+    assert said(regional.put(plane(13)))["type"] == "resync"
+
+
+def test_numbers_of_another_epoch_are_ignored(regional: Session) -> None:
+    ids = np.ones((2, 2), np.uint8)
+    assert regional.put(protocol.encode_styles(6, 12, 0, 0, ids)) == Outcome()
+    assert regional.put(numbers(12)).render
+
+
+def test_a_lost_painter_gets_all_numbers_again(regional: Session) -> None:
+    regional.put(numbers(12, x=14, y=0, value=2))
+    taken(regional)
+    regional.lost(7)
+    (change,) = taken(regional).style_changes
+    expected = np.zeros((8, 16), np.uint8)
+    expected[:, :8], expected[0:2, 14:16] = 1, 2
+    assert np.array_equal(change.numbers, expected)
+
+
+@pytest.mark.parametrize("number", [3, 200, 255])
+def test_an_unknown_number_changes_nothing_but_the_revision(regional: Session, number: int) -> None:
+    outcome = regional.put(numbers(12, value=number))
+    message = said(outcome)
+    assert (message["code"], message["fatal"], outcome.render) == ("unknown-style-number", False, False)
+    assert str(number) in message["detail"]
+    assert regional.put(patch(13)).render
+    assert taken(regional).style_changes == ()
+
+
+def test_fewer_regions_leave_the_numbers_as_they_are(regional: Session) -> None:
+    regional.put(numbers(12, x=12, y=0, value=2, size=4))
+    taken(regional)
+    assert regional.style(styling(13, regions=REGIONS[:1])).render
+    request = taken(regional)
+    assert request.regions == ((1.0, 0.0, 0.0, 0.0),)
+    (change,) = request.style_changes
+    assert set(np.unique(change.numbers).tolist()) == {0, 1}  # without a region: the document's own style
+    assert regional.style(styling(14, regions=REGIONS)).render
+    (change,) = taken(regional).style_changes
+    assert (change.numbers[:4, 12:] == 2).all()
+    assert regional.style(styling(15, regions=[[0, 0, 0, 5], *REGIONS[1:]])).render
+    assert taken(regional).style_changes == ()  # the numbers are those that they were
+
+
+def test_a_style_without_regions_has_none(regional: Session) -> None:
+    assert regional.style(styling(12)).render
+    request = taken(regional)
+    assert request.regions == ()
+    assert not request.style_changes[0].numbers.any()
+
+
+@pytest.mark.parametrize("region", [[1, 2], [0, 0, 0, 101]])
+def test_a_wrong_region_is_refused_with_the_whole_style(regional: Session, region: list[float]) -> None:
+    message = said(regional.style(styling(12, seed=77, regions=[REGIONS[0], region])))
+    assert message["code"] == "wrong-style"
+    assert regional.put(patch(13)).render
+    request = taken(regional)
+    assert (request.seed, len(request.regions)) == (1, 2)
+    assert (
+        said(Session("t", LIBRARY, Limits(64, 2048)).open(opening(regions=[region])))["code"] == "wrong-style"
+    )
+
+
+def test_a_model_of_one_style_refuses_regions_and_goes_on(session: Session) -> None:
+    city = LIBRARY.spec("city").labels.hash
+    ready, error = session.open(opening(model="city", label_set=city, regions=REGIONS)).replies
+    assert json.loads(ready)["type"] == "ready"
+    assert (json.loads(error)["code"], json.loads(error)["fatal"]) == ("no-styles-by-region", False)
+    assert session.put(whole(1)).render
+    assert taken(session).regions == ()
+    for revision, message in ((2, numbers(2)), (3, numbers(3, value=0)), (4, plane(4, 0))):
+        outcome = session.put(message)
+        assert said(outcome)["code"] == "no-styles-by-region"
+        assert not outcome.render, revision
+    assert said(session.style(styling(5, seed=9, regions=REGIONS)))["code"] == "no-styles-by-region"
+    assert session.put(patch(6)).render
+    request = taken(session)
+    assert (request.seed, request.regions, request.style_changes) == (1, (), ())
+    assert session.style(styling(7, seed=9)).render
+
+
+# Batches
+
+
+def test_nothing_is_painted_between_the_changes_of_a_batch(session: Session) -> None:
+    session.open(opening(regions=REGIONS))
+    held = protocol.encode_labels(7, 1, 0, 0, np.ones((8, 16), np.uint8), whole=True, more=True)
+    assert session.put(held) == Outcome()
+    assert session.take() is None
+    assert session.put(numbers(2, more=True)) == Outcome()
+    assert session.style(styling(3, regions=REGIONS, more=True)) == Outcome()
+    assert session.take() is None
+    assert session.put(numbers(4, x=8)).render
+    request = taken(session)
+    assert request.revision == 4
+    assert request.style_changes[0].numbers.sum() == 8
+
+
+def test_a_batch_whose_last_change_is_refused_is_painted_all_the_same(regional: Session) -> None:
+    held = protocol.encode_labels(7, 12, 0, 0, np.full((2, 2), 3, np.uint8), more=True)
+    assert regional.put(held) == Outcome()
+    outcome = regional.put(numbers(13, value=9))
+    assert (said(outcome)["code"], outcome.render) == ("unknown-style-number", True)
+    assert taken(regional).changes[0].labels.tolist() == [[3, 3], [3, 3]]
+
+
+def test_a_gap_in_a_batch_is_a_gap(regional: Session) -> None:
+    held = protocol.encode_labels(7, 12, 0, 0, np.full((2, 2), 3, np.uint8), more=True)
+    regional.put(held)
+    assert said(regional.put(numbers(14)))["type"] == "resync"
+    assert regional.put(whole(20)).render
+    assert taken(regional).revision == 20
+
+
+# A canvas that is larger than the model paints
+
+
+@pytest.fixture
+def small() -> Session:
+    """A session with a model that paints 8×4 pixels at most; the canvas is 16×8 unless it is opened anew."""
+    library = FakeLibrary()
+    options = {"start_grid": [1, 2], "encoder_widths": [4]}
+    library.add(replace(fake_spec("small", architecture="oasis", options=options), stride=4))
+    session = Session("s", library, Limits(64, 2048))
+    ready = said(session.open(opening(model="small", regions=REGIONS)))
+    assert (ready["width"], ready["height"], ready["paints_width"], ready["paints_height"]) == (16, 8, 8, 4)
+    return session
+
+
+def test_the_device_gets_the_size_that_the_model_paints(small: Session) -> None:
+    ids = (np.arange(8)[:, None] * 2 + np.arange(16)) % 17
+    ids = ids.astype(np.uint8)
+    small.put(protocol.encode_labels(7, 1, 0, 0, ids, whole=True))
+    request = taken(small)
+    assert (request.width, request.height) == (8, 4)
+    assert np.array_equal(request.changes[0].labels, resize_nearest(ids, 8, 4))
+    assert small.batch_key == batch_key("small", 4, 8, 4)
+    sent = small.frame(request, 1, b"jpeg", exact=True, waited=0, seconds=0)
+    frame = protocol.decode_frame(sent)
+    assert (frame.width, frame.height) == (8, 4)
+
+
+def test_patches_reach_exactly_the_pixels_that_they_decide(small: Session) -> None:
+    rng = np.random.default_rng(5)
+    ids = rng.integers(1, 9, (8, 16), np.uint8)
+    styles = np.zeros((8, 16), np.uint8)
+    small.put(protocol.encode_labels(7, 1, 0, 0, ids, whole=True))
+    painted, shown = taken(small).changes[0].labels, np.zeros((4, 8), np.uint8)
+    sizes = set[int]()
+    for revision in range(2, 120):
+        x, y = int(rng.integers(16)), int(rng.integers(8))
+        width, height = int(rng.integers(1, 17 - x)), int(rng.integers(1, 9 - y))
+        where = np.s_[y : y + height, x : x + width]
+        if revision % 2:
+            ids[where] = int(rng.integers(1, 9))
+            small.put(protocol.encode_labels(7, revision, x, y, ids[where]))
+        else:
+            styles[where] = int(rng.integers(3))
+            small.put(protocol.encode_styles(7, revision, x, y, styles[where]))
+        request = taken(small)
+        for change in request.changes:
+            rows, columns = change.labels.shape
+            painted[change.y : change.y + rows, change.x : change.x + columns] = change.labels
+            sizes.add(change.labels.size)
+        for change in request.style_changes:
+            rows, columns = change.numbers.shape
+            shown[change.y : change.y + rows, change.x : change.x + columns] = change.numbers
+        assert np.array_equal(painted, resize_nearest(ids, 8, 4))
+        assert np.array_equal(shown, resize_nearest(styles, 8, 4))
+    assert min(sizes) == 1  # not the whole canvas each time
+
+
+@pytest.mark.parametrize(
+    ("size", "painted"),
+    [
+        ((16, 8), (8, 4)),
+        ((64, 32), (8, 4)),
+        ((8, 8), (4, 4)),
+        ((64, 1), (8, 1)),
+        ((8, 4), (8, 4)),
+        ((3, 2), (3, 2)),
+    ],
+)
+def test_the_shape_is_kept(small: Session, size: tuple[int, int], painted: tuple[int, int]) -> None:
+    ready = said(small.open(opening(epoch=8, model="small", width=size[0], height=size[1])))
+    assert (ready["paints_width"], ready["paints_height"]) == painted

@@ -1,5 +1,6 @@
 """Settings: read from the environment, checked, and every one documented."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from engine import MAX_REGIONS
+from models.spec import MAX_STYLE_DIM
 from server.services import batch_size, open_library
 from server.settings import Settings, SeveralWorkersError, refuse_several_workers
 from tests.server.fake_engine import FakeLibrary
@@ -99,7 +102,8 @@ def test_hosts_follow_the_address() -> None:
 
 def test_a_live_message_may_hold_a_whole_map() -> None:
     assert Settings(max_pixels=10**6).max_message_bytes >= 10**6 + 20
-    assert Settings(max_pixels=4096).max_message_bytes >= 64 * 1024
+    longest = json.dumps([[-1.234567890123456e-05] * MAX_STYLE_DIM] * (1 + MAX_REGIONS))
+    assert Settings(max_pixels=4096).max_message_bytes >= len(longest)
 
 
 @pytest.mark.parametrize(
