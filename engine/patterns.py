@@ -62,15 +62,15 @@ class Interner:
 
     def __init__(self) -> None:
         self.count = 0
-        self._keys: Keys = np.zeros(1024, np.int64)
-        self._slots: Numbers = np.full(4096, -1, np.int32)
+        self._keys: Keys = np.zeros(256, np.int64)
+        self._slots: Numbers = np.full(1024, -1, np.int32)
         self._factor = np.uint64(secrets.randbits(64) | 1)
 
     @property
     def nbytes(self) -> int:
         return self._keys.nbytes + self._slots.nbytes
 
-    def key(self, numbers: Numbers) -> Keys:
+    def key(self, numbers: Numbers | Keys) -> Keys:
         """The inverse: numbers, any shape → their keys."""
         return self._keys[numbers]
 

@@ -32,6 +32,7 @@ _LONGEST_REACH = 32  # pixels
 _FINE = 4096  # parts that a pixel's blend is made of, before cells are averaged
 _BITS = 7  # of a style's share in a key
 _IN_A_KEY = 8  # styles
+_NUMBER = 31  # bits of a key's number
 _BAND = 1 << 17  # pixels that are worked on at a time
 
 StylePlane = NDArray[np.uint8]
@@ -119,8 +120,7 @@ class BlendVocabulary:
     """The distinct blends met so far, numbered."""
 
     def __init__(self) -> None:
-        self._halves = Interner(), Interner()
-        self._whole = Interner()
+        self._halves, self._whole = Interner(), Interner()
 
     @property
     def count(self) -> int:
@@ -128,26 +128,21 @@ class BlendVocabulary:
 
     @property
     def nbytes(self) -> int:
-        return sum(one.nbytes for one in (*self._halves, self._whole))
+        return self._halves.nbytes + self._whole.nbytes
 
     def numbers(self, styles: Sequence[int], parts: Parts) -> Numbers:
         """Number blends: which styles, and their parts of `STEPS`, int32 (styles, h, w) → int32 (h, w)."""
-        keys: list[Keys] = []
-        for half, interner in enumerate(self._halves):
-            key = np.zeros(parts.shape[1:], np.int64)
-            for style, part in zip(styles, parts, strict=True):
-                if style // _IN_A_KEY == half:
-                    key |= part.astype(np.int64) << _BITS * (style % _IN_A_KEY)
-            keys.append(interner.numbers(key).astype(np.int64))
-        return self._whole.numbers(keys[0] | keys[1] << 32)
+        halves: Keys = np.zeros((2, *parts.shape[1:]), np.int64)
+        for style, part in zip(styles, parts, strict=True):
+            half, place = divmod(style, _IN_A_KEY)
+            halves[half] |= part.astype(np.int64) << _BITS * place
+        first, second = self._halves.numbers(halves).astype(np.int64)
+        return self._whole.numbers(first | second << _NUMBER)
 
     def shares(self, styles: int) -> NDArray[np.float32]:
         """Every blend, by number: how much of each style, float32 (count, styles), 1 in all."""
-        both = self._whole.key(np.arange(self.count, dtype=np.int32))
-        halves = [
-            one.key((both >> 32 * half & 0xFFFFFFFF).astype(np.int32))
-            for half, one in enumerate(self._halves)
-        ]
+        whole = self._whole.key(np.arange(self.count, dtype=np.int32))
+        halves = self._halves.key(np.stack([whole & (1 << _NUMBER) - 1, whole >> _NUMBER]))
         parts = [
             halves[style // _IN_A_KEY] >> _BITS * (style % _IN_A_KEY) & (1 << _BITS) - 1
             for style in range(styles)
