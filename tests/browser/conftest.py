@@ -166,7 +166,10 @@ class Studio:
         self.page = page
         self.url = url
 
-    def open(self) -> Studio:
+    def open(self, *, newcomer: bool = False) -> Studio:
+        """Visit the page, as somebody who has seen the guided start unless they are a `newcomer`."""
+        if not newcomer:
+            self.page.add_init_script("localStorage.setItem('scenebrush.guide', '\"seen\"')")
         self.page.goto(self.url)
         return self.settle()
 

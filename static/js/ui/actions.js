@@ -706,7 +706,7 @@ export const ACTIONS = [
     short: "Show me how",
     hint: "Half a minute: choose a label, paint, change the light, download.",
     icon: "guide",
-    keys: ["shift+h"],
+    keys: ["shift+t"],
     group: "Help",
     run: (studio) => studio.ports.showGuide(),
     enabled: painting,
