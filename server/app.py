@@ -20,10 +20,11 @@ from server.metrics import Metrics
 from server.middleware import BodyLimit, HostGuard, OriginGuard, RequestContext, RootPath
 from server.rendering import Rendered, RenderRequest
 from server.resources import find_page
-from server.routes import docs, generate, health, live, models, studio
+from server.routes import docs, generate, health, live, models, shares, studio
 from server.scheduler import Turn
 from server.services import Services, batch_size
 from server.settings import Settings, refuse_several_workers
+from server.sharing.service import open_sharing
 from server.version import scenebrush_version
 from server.worker import DeviceWorker
 
@@ -82,6 +83,7 @@ def _services(settings: Settings, library: Library) -> Services:
         page=find_page(),
         codec_pool=ThreadPoolExecutor(_CODEC_THREADS, "codec"),
         painters=set(),
+        sharing=open_sharing(settings),
     )
 
 
@@ -90,13 +92,18 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     refuse_several_workers(os.environ, sys.argv)
     services: Services = app.state.services
     # Beside the first requests: /healthz and the page answer while the model loads.
-    warming = asyncio.create_task(_warm_up(services))
+    beside = [asyncio.create_task(_warm_up(services))]
+    if services.sharing is not None:
+        beside.append(asyncio.create_task(services.sharing.keep()))
     try:
         yield
     finally:
-        warming.cancel()
-        await asyncio.gather(warming, return_exceptions=True)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         await services.worker.stop()
+        if services.sharing is not None:
+            await services.sharing.close()
         services.codec_pool.shutdown(cancel_futures=True)
         log.info("stopped")
 
@@ -121,6 +128,9 @@ def _add_routes(app: FastAPI, services: Services) -> None:
     app.include_router(models.router)
     app.include_router(health.router)
     app.include_router(live.router)
+    if services.sharing is not None:
+        app.include_router(shares.router)
+        app.include_router(shares.page_router)
     if services.settings.metrics:
         app.include_router(health.metrics_router)
     if services.settings.docs:
@@ -136,7 +146,7 @@ def _add_middleware(app: FastAPI, services: Services) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
             expose_headers=["X-Seed", "X-Model", "X-Request-ID", "Server-Timing"],
         )

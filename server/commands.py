@@ -35,6 +35,7 @@ from server.schemas import GenerateRequest
 from server.services import open_library
 from server.serving import make_server
 from server.settings import Settings, SeveralWorkersError, refuse_several_workers
+from server.sharing.database import UnusableDatabase
 from server.styles import decode_style_map
 
 
@@ -265,7 +266,7 @@ def in_words(error: Exception) -> tuple[str, str, str] | None:
             return error.what, error.why, error.next
         case ValidationError():
             return "A value does not fit", _said(error), "--help lists options, docs/settings.md settings."
-        case MissingPageError() | SeveralWorkersError() | LabelError():
+        case MissingPageError() | SeveralWorkersError() | UnusableDatabase() | LabelError():
             return str(error), "", ""
         case OSError():
             return error.strerror or "Reading or writing failed", str(error.filename or error), ""

@@ -50,14 +50,14 @@ _NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U001
 class PictureMetadata:
     """What a picture was made of.
 
-    model, licence: the model's id and licence. seed, style: what it was painted with; style_id: the style's
-    name if it has one. styles: codes of the regions with a style of their own. labels: the set that maps are
-    in. map, style_map: palette PNGs to embed in a PNG.
+    model, licence: the model's id and licence, as far as they are known. seed, style: what it was painted
+    with; style_id: the style's name if it has one. styles: codes of the regions with a style of their own.
+    labels: the set that maps are in. map, style_map: palette PNGs to embed in a PNG.
     """
 
     origin: Origin
-    model: str
-    licence: str
+    model: str = ""
+    licence: str = ""
     seed: int | None = None
     style: tuple[float, ...] = ()
     style_id: str | None = None
@@ -117,9 +117,11 @@ def _properties(metadata: PictureMetadata) -> list[tuple[str, str]]:
     said = [
         ("Iptc4xmpExt:DigitalSourceType", SOURCE_TYPES[metadata.origin]),
         ("xmp:CreatorTool", _creator()),
-        ("scenebrush:model", metadata.model),
-        ("scenebrush:licence", metadata.licence[:_LONGEST_LICENCE]),
     ]
+    if metadata.model:
+        said.append(("scenebrush:model", metadata.model))
+    if metadata.licence:
+        said.append(("scenebrush:licence", metadata.licence[:_LONGEST_LICENCE]))
     if metadata.seed is not None:
         said.append(("scenebrush:seed", str(metadata.seed)))
     if metadata.style_id is not None:
@@ -145,8 +147,8 @@ def picture_json(metadata: PictureMetadata) -> dict[str, Any]:
         "version": PICTURE_VERSION,
         "app": _creator(),
         "origin": metadata.origin,
-        "model": metadata.model,
-        "licence": metadata.licence,
+        "model": metadata.model or None,
+        "licence": metadata.licence or None,
         "seed": metadata.seed,
         "style": list(metadata.style),
         "style_id": metadata.style_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -194,6 +195,29 @@ class ModelList(BaseModel):
     """All models."""
 
     models: list[ModelInfo]
+    sharing: bool = Field(description="Whether paintings can be shared by a link: POST /shares.")
+
+
+class ShareMade(BaseModel):
+    """A painting that is shared from now on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "3fJ9xQ0bTzqW7n2LkRmV5A",
+                    "url": "/s/3fJ9xQ0bTzqW7n2LkRmV5A",
+                    "delete_token": "kX2…",
+                    "expires": "2027-01-31T12:00:00Z",
+                }
+            ]
+        }
+    )
+
+    id: str = Field(description="128 random bits in base64url: whoever has it may open the painting.")
+    url: str = Field(description="The page that opens it, on this server.")
+    delete_token: str = Field(description="What deletes it. The server keeps its hash alone.")
+    expires: datetime | None = Field(description="When it is deleted; null: never.")
 
 
 class Health(BaseModel):

@@ -18,6 +18,7 @@ from server.limits import Limits
 from server.metrics import Metrics
 from server.resources import Page
 from server.settings import Settings
+from server.sharing.service import Sharing
 from server.worker import DeviceWorker
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Services:
     page: Page
     codec_pool: ThreadPoolExecutor
     painters: set[LivePainter]
+    sharing: Sharing | None
+    """None where nothing is shared."""
 
     async def in_codec_pool(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run picture reading or writing off the event loop; both let go of Python's lock."""

@@ -100,6 +100,11 @@ class Settings(BaseSettings):
         ge=4096,
         description="Most pixels of a label map that is sent to be resized to the picture's size.",
     )
+    max_photo_pixels: int = Field(
+        default=24 * 1024 * 1024,
+        ge=4096,
+        description="Most pixels of a photo that is edited, segmented or read for its style.",
+    )
     max_body_bytes: int = Field(
         default=16 * 1024 * 1024,
         ge=1024,
@@ -156,6 +161,51 @@ class Settings(BaseSettings):
     cors_origins: Names = Field(
         default=(),
         description="Web origins whose scripts may read answers (CORS). Unset: none, CORS is off.",
+    )
+
+    # What it keeps
+    sharing: bool = Field(
+        default=False,
+        description="Keep paintings that people share by a link. Off: the server keeps nothing.",
+    )
+    data_dir: Path | None = Field(
+        default=None,
+        description="Folder of the database of shared paintings. Unset: scenebrush in XDG_DATA_HOME, else in "
+        "~/.local/share.",
+    )
+    database_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="Address of another database of shared paintings, as SQLAlchemy writes it. Unset: "
+        "shares.sqlite3 in that folder.",
+    )
+    share_days: int = Field(
+        default=30,
+        ge=0,
+        le=36500,
+        description="Days after which a shared painting is deleted; 0 for never.",
+    )
+    share_max_bytes: int = Field(
+        default=16 * 1024 * 1024,
+        ge=1024,
+        le=1024 * 1024 * 1024,
+        description="Most bytes of one shared painting; SCENEBRUSH_MAX_BODY_BYTES bounds it too.",
+    )
+    share_total_bytes: int = Field(
+        default=1024 * 1024 * 1024,
+        ge=1024,
+        description="Most bytes of all shared paintings together.",
+    )
+    share_max_count: int = Field(
+        default=10_000,
+        ge=1,
+        description="Most paintings shared at once.",
+    )
+    share_uploads: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="Paintings that may be on their way to be shared at once; further ones are answered 503.",
     )
 
     # What it shows

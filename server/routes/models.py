@@ -17,7 +17,10 @@ router = APIRouter(tags=["models"])
 @router.get("/models", summary="All models")
 async def list_models(services: ServicesOf) -> ModelList:
     """Their label sets, licences and limits."""
-    return ModelList(models=[_info(spec, services) for spec in services.library.specs()])
+    return ModelList(
+        models=[_info(spec, services) for spec in services.library.specs()],
+        sharing=services.sharing is not None,
+    )
 
 
 @router.get("/models/{model_id}", summary="One model", responses=problem_responses(404, 422))
