@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createMap } from "../../static/js/document/labelmap.js";
-import { capsule, flood, polygon } from "../../static/js/document/raster.js";
+import {
+  allOf,
+  capsule,
+  ellipse,
+  flood,
+  polygon,
+  rectangle,
+  taper,
+} from "../../static/js/document/raster.js";
 import { dice } from "./helpers.js";
 
 /** @typedef {import("../../static/js/document/raster.js").Span} Span */
@@ -167,4 +175,95 @@ test("flood fill outside the map does nothing", () => {
   ]) {
     assert.equal(drawn((span) => flood(map, x, y, span)).size, 0);
   }
+});
+
+test("a brush that grows on its way covers the hull of the discs at both ends", () => {
+  const roll = dice(5);
+  for (let round = 0; round < 300; round++) {
+    const point = () => ({ x: roll(500) / 10 - 5, y: roll(400) / 10 - 5 });
+    const [a, b] = [point(), point()];
+    const [atA, atB] = [1 + roll(150) / 10, 1 + roll(150) / 10];
+    const pixels = drawn((span) => taper(a, atA, b, atB, WIDTH, HEIGHT, span));
+    // The hull is what the discs sweep while their radius changes evenly.
+    const steps = 400;
+    for (let y = 0; y < HEIGHT; y++) {
+      for (let x = 0; x < WIDTH; x++) {
+        let away = Number.POSITIVE_INFINITY;
+        for (let i = 0; i <= steps; i++) {
+          const part = i / steps;
+          const centre = Math.hypot(x + 0.5 - a.x - (b.x - a.x) * part, y + 0.5 - a.y - (b.y - a.y) * part);
+          away = Math.min(away, centre - (atA + (atB - atA) * part) / 2);
+        }
+        if (Math.abs(away) < 1e-3) continue;
+        const end = [a, b].some((p) => Math.floor(p.x) === x && Math.floor(p.y) === y);
+        assert.equal(pixels.has(y * WIDTH + x), away < 0 || end, `round ${round} at ${x}, ${y}`);
+      }
+    }
+  }
+});
+
+test("rectangles and ellipses are clipped to the map, and the smallest is one pixel", () => {
+  const roll = dice(6);
+  for (let round = 0; round < 200; round++) {
+    const rect = { x: roll(60) - 10, y: roll(50) - 10, width: 1 + roll(30), height: 1 + roll(30) };
+    const inside = (/** @type {number} */ x, /** @type {number} */ y) =>
+      x >= rect.x && x < rect.x + rect.width && y >= rect.y && y < rect.y + rect.height;
+    const flat = drawn((span) => rectangle(rect, WIDTH, HEIGHT, span));
+    const round_ = drawn((span) => ellipse(rect, WIDTH, HEIGHT, span));
+    for (let y = 0; y < HEIGHT; y++) {
+      for (let x = 0; x < WIDTH; x++) {
+        assert.equal(flat.has(y * WIDTH + x), inside(x, y));
+        const [dx, dy] = [x + 0.5 - rect.x - rect.width / 2, y + 0.5 - rect.y - rect.height / 2];
+        const far = ((2 * dx) / rect.width) ** 2 + ((2 * dy) / rect.height) ** 2;
+        if (Math.abs(far - 1) > 1e-9)
+          assert.equal(round_.has(y * WIDTH + x), far < 1, `round ${round} at ${x}, ${y}`);
+      }
+    }
+  }
+  assert.deepEqual(
+    drawn((span) => ellipse({ x: 3, y: 4, width: 1, height: 1 }, WIDTH, HEIGHT, span)),
+    new Set([4 * WIDTH + 3]),
+  );
+});
+
+test("by the nonzero rule a polygon that winds around twice has no hole", () => {
+  const star = [0, 2, 4, 1, 3].map((k) => ({
+    x: 20 + 13 * Math.sin((k * 2 * Math.PI) / 5),
+    y: 15 - 13 * Math.cos((k * 2 * Math.PI) / 5),
+  }));
+  const evenOdd = drawn((span) => polygon(star, WIDTH, HEIGHT, span));
+  const nonzero = drawn((span) => polygon(star, WIDTH, HEIGHT, span, "nonzero"));
+  assert.ok(!evenOdd.has(15 * WIDTH + 20));
+  assert.ok(nonzero.has(15 * WIDTH + 20));
+  assert.ok([...evenOdd].every((pixel) => nonzero.has(pixel)));
+});
+
+test("an outline of very many points is no trouble", () => {
+  const points = Array.from({ length: 200_000 }, (_, i) => ({
+    x: 20 + 10 * Math.cos((i / 200_000) * 2 * Math.PI),
+    y: 15 + 10 * Math.sin((i / 200_000) * 2 * Math.PI),
+  }));
+  const disc = drawn((span) => capsule({ x: 20, y: 15 }, { x: 20, y: 15 }, 20, WIDTH, HEIGHT, span));
+  assert.deepEqual(
+    drawn((span) => polygon(points, WIDTH, HEIGHT, span)),
+    disc,
+  );
+});
+
+test("everywhere finds every pixel of the label, and each once, though it is written on the way", () => {
+  const roll = dice(7);
+  const map = createMap(WIDTH, HEIGHT);
+  for (let i = 0; i < map.data.length; i++) map.data[i] = roll(3);
+  const before = map.data.slice();
+  let count = 0;
+  const pixels = drawn((span) =>
+    allOf(map, 5, 5, (y, x0, x1) => {
+      count += x1 - x0;
+      map.data.fill(2, y * WIDTH + x0, y * WIDTH + x1);
+      span(y, x0, x1);
+    }),
+  );
+  const expected = new Set([...before.keys()].filter((i) => before[i] === before[5 * WIDTH + 5]));
+  assert.deepEqual(pixels, expected);
+  assert.equal(count, expected.size);
 });
