@@ -54,6 +54,10 @@ STYLES: list[list[float]] = [
     [value] * length for length in (4, 8, 64) for value in (0.0, 0.5, 100.0, 101.0, -1e30, 1e300)
 ]
 """Codes for the fake, the tiny and the built-in model, of which half go too far."""
+REGIONS: list[list[list[float]]] = [
+    [[value] * length for value in (0.5, -1.0, 3.0)[:count]] for length in (4, 8, 64) for count in (1, 2, 3)
+]
+"""Codes of regions, for one of these models each."""
 
 
 # -- Bodies ----------------------------------------------------------------------------------------------
@@ -91,6 +95,9 @@ def _form(rng: random.Random) -> Body:
         fields["model"] = rng.choice(["things", "things", ""])  # the fake engine's, which reads instances
         extra = rng.choice(['; filename="i.png"', '; filename="i.png"', '; filename=""', ""])
         parts.append(("instances", extra, _instances(rng, parts[0][2])))
+    if rng.random() < 0.15:
+        extra = rng.choice(['; filename="s.png"', '; filename="s.png"', '; filename=""', ""])
+        parts.append(("style_map", extra, _style_map(rng)))
     parts += [(name, "", str(value).encode("utf-8", "surrogatepass")) for name, value in fields.items()]
     rng.shuffle(parts)
     return _multipart(parts, "b0undary")
@@ -129,6 +136,9 @@ def _json(rng: random.Random) -> Body:
     fields = {**_fields(rng), "mask": base64.b64encode(mask).decode()}
     if rng.random() < 0.3:
         fields["instances"] = base64.b64encode(_instances(rng, mask)).decode()
+    if rng.random() < 0.15:
+        fields["style_map"] = base64.b64encode(_style_map(rng)).decode()
+        fields["styles"] = rng.choice([*REGIONS, ["noon"], ["noon", [0.0]], [None], [[[]]], {}, 7])
     return Body({"Content-Type": "application/json"}, json.dumps(fields).encode())
 
 
@@ -188,6 +198,16 @@ def _fields(rng: random.Random) -> dict[str, Any]:
             "[" * 3000,
             *strange,
         ],
+        "styles": [
+            *map(json.dumps, REGIONS),
+            '["noon"]',
+            '["noon", "golden-hour"]',
+            "[" * 3000,
+            "[" + "1," * 80_000,
+            *strange,
+        ],
+        "lossless": ["true", "false", *strange],
+        "embed_map": ["true", "false", *strange],
         "other": strange,
     }
     names = rng.sample(list(choices), rng.choice([0, 0, 0, 1, 1, 2, 4]))
@@ -207,6 +227,22 @@ def _valid_mask(rng: random.Random) -> bytes:
     if kind == "palette":
         image.putpalette(LABELS.palette())
     return _saved(image, "WEBP" if kind == "webp" else "PNG", lossless=True)
+
+
+def _style_map(rng: random.Random) -> bytes:
+    """A file for the field style_map: few numbers, now and then too great ones, or any other file."""
+    if rng.random() < 0.3:
+        return _mask(rng)
+    numbers = _numbers(rng, rng.randrange(1, 65), rng.randrange(1, 65), rng.choice([1, 1, 2, 3, 255]))
+    return _saved(Image.fromarray(numbers), "PNG")
+
+
+def _numbers(rng: random.Random, width: int, height: int, most: int) -> np.ndarray:
+    """Style numbers up to `most`, with few borders or many."""
+    values = np.frombuffer(rng.randbytes(width * height), np.uint8).astype(int).reshape(height, width)
+    if rng.random() < 0.5:
+        values[:] = values[0, 0]
+    return (values % (most + 1)).astype(np.uint8)
 
 
 def _instances(rng: random.Random, mask: bytes) -> bytes:
@@ -326,6 +362,7 @@ class Page:
     revision: int = 0
     size: tuple[int, int] | None = None
     frames: int = 0
+    regions: int = 0
 
 
 def _valid_frame(rng: random.Random, page: Page) -> str | bytes:
@@ -334,7 +371,8 @@ def _valid_frame(rng: random.Random, page: Page) -> str | bytes:
     if page.revision == 0:
         page.revision = rng.randrange(1, 1000)
         width, height = page.size
-        return protocol.encode_labels(page.epoch, page.revision, 0, 0, _ids(rng, width, height), whole=True)
+        ids, more = _ids(rng, width, height), rng.random() < 0.1
+        return protocol.encode_labels(page.epoch, page.revision, 0, 0, ids, whole=True, more=more)
     if page.frames and rng.random() < 0.3:
         return json.dumps({"type": "ack", "epoch": page.epoch, "frame": page.frames})
     page.revision += 1
@@ -345,9 +383,17 @@ def _valid_frame(rng: random.Random, page: Page) -> str | bytes:
             "revision": page.revision,
             "seed": rng.randrange(2**32),
             "style": rng.choice([None, *STYLES]),
+            "regions": _regions(rng, page),
+            "more": rng.random() < 0.1,
         }
         return json.dumps(style)
-    return _patch(rng, page)
+    return _styles(rng, page) if rng.random() < 0.3 else _patch(rng, page)
+
+
+def _regions(rng: random.Random, page: "Page") -> list[list[float]]:
+    regions = rng.choice([[], [], [], *REGIONS])
+    page.regions = len(regions)
+    return regions
 
 
 def _open(rng: random.Random, page: Page, *, plain: bool = False) -> str:
@@ -363,6 +409,7 @@ def _open(rng: random.Random, page: Page, *, plain: bool = False) -> str:
             "label_set": LABELS.hash,
             "seed": rng.randrange(2**32),
             "style": None if plain or rng.random() < 0.9 else rng.choice(STYLES),
+            "regions": [] if plain else _regions(rng, page),
             "format": rng.choice(["jpeg", "png", "webp"]),
         }
     )
@@ -372,7 +419,20 @@ def _patch(rng: random.Random, page: Page) -> bytes:
     width, height = page.size or (1, 1)
     x, y = rng.randrange(width), rng.randrange(height)
     patch = _ids(rng, rng.randrange(1, width - x + 1), rng.randrange(1, height - y + 1))
-    return protocol.encode_labels(page.epoch, page.revision, x, y, patch)
+    return protocol.encode_labels(page.epoch, page.revision, x, y, patch, more=rng.random() < 0.1)
+
+
+def _styles(rng: random.Random, page: Page) -> bytes:
+    """Style numbers, most of which there are."""
+    width, height = page.size or (1, 1)
+    whole = rng.random() < 0.2
+    x, y = (0, 0) if whole else (rng.randrange(width), rng.randrange(height))
+    columns, rows = (
+        (width, height) if whole else (rng.randrange(1, width - x + 1), rng.randrange(1, height - y + 1))
+    )
+    numbers = _numbers(rng, columns, rows, page.regions if rng.random() < 0.9 else 255)
+    more = rng.random() < 0.1
+    return protocol.encode_styles(page.epoch, page.revision, x, y, numbers, whole=whole, more=more)
 
 
 def _damaged_frame(rng: random.Random, page: Page) -> str | bytes:
@@ -387,9 +447,9 @@ def _strange_labels(rng: random.Random, page: Page) -> bytes:
     sides = [0, 1, 7, 64, 65, 4096, 65535]
     header = struct.pack(
         "<BBHIIHHHH",
-        rng.choice([1, 2, 0, 3, 16]),
+        rng.choice([1, 2, 3, 4, 0, 5, 16]),
         rng.choice([0, 1, 2]),
-        rng.choice([0, 0, 0, 1]),
+        rng.choice([0, 0, 0, 1, 2, 65535]),
         rng.choice([page.epoch, 0, 2**32 - 1]),
         rng.choice([page.revision + 1, 0, 2**32 - 1]),
         rng.choice([0, 1, 64]),
