@@ -5,31 +5,38 @@
  */
 import { now, perFrame } from "./core/clock.js";
 import { t } from "./core/i18n.js";
+import { newId } from "./core/ids.js";
 import { Records } from "./core/records.js";
+import { Tabs } from "./core/tabs.js";
 import { bounds, readRect } from "./document/labelmap.js";
 import { readScenes } from "./document/scene.js";
 import { Live } from "./net/live.js";
 import { Mailbox } from "./net/mailbox.js";
 import { fetchEdit, fetchSegments, fetchStyleOf } from "./net/photos.js";
 import { fetchModels, fetchPicture, fetchSmall } from "./net/rest.js";
+import { deleteShare, fetchShare, postShare } from "./net/shares.js";
 import { mountCanvasSize, mountNewSize } from "./ui/canvas.js";
 import { byId } from "./ui/dom.js";
+import { Exporting } from "./ui/exporting.js";
 import { mountFiles } from "./ui/files.js";
+import { Gallery } from "./ui/gallery.js";
 import { mountGuide } from "./ui/guide.js";
 import { mountHeldKeys } from "./ui/heldkeys.js";
 import { mountHelp } from "./ui/help.js";
 import { mountHint } from "./ui/hint.js";
-import { Keeper, paintingOf } from "./ui/keeper.js";
+import { Keeper } from "./ui/keeper.js";
 import { mountLanguage } from "./ui/language.js";
 import { mountLayers } from "./ui/layers.js";
 import { mountLight } from "./ui/light.js";
 import { mountModels } from "./ui/models.js";
 import { Notices } from "./ui/notices.js";
+import { Opening } from "./ui/opening.js";
 import { mountPalette } from "./ui/palette.js";
 import { mountPanels } from "./ui/panels.js";
 import { PhotoEditing } from "./ui/photo.js";
 import { mountPhotoPanel } from "./ui/photopanel.js";
 import { mountPresets } from "./ui/presets.js";
+import { Sharing } from "./ui/sharing.js";
 import { mountSize } from "./ui/size.js";
 import { mountStart } from "./ui/start.js";
 import { mountStatus } from "./ui/status.js";
@@ -44,7 +51,7 @@ import { LabelView } from "./view/labels.js";
 import { drawLayer } from "./view/layer.js";
 import { LightsView } from "./view/lights.js";
 import { Pane } from "./view/pane.js";
-import { PhotoView, reducedPhoto, sizeOfPhoto } from "./view/photo.js";
+import { PhotoView, pngOfPhoto, reducedPhoto, sizeOfPhoto } from "./view/photo.js";
 import { Viewport } from "./view/viewport.js";
 
 const WATCH = 1_000;
@@ -52,6 +59,10 @@ const ZOOM_STEP = 1.4;
 /** Tools whose size is seen around the pointer. */
 const WITH_RING = ["brush", "eraser", "line"];
 const MODELS_RETRY = 2_000;
+/** Milliseconds that a picture stands before a small one is made of it. */
+const STANDS = 700;
+/** Its longer side. */
+const THUMBNAIL = 256;
 /** Refusals that mean that the server's models are no longer those that the page knows. */
 const STALE = ["unknown-model", "wrong-label-set", "wrong-style"];
 
@@ -87,13 +98,13 @@ const studio = new Studio({
   say: (notice) => notices.say(notice),
   keep: (painting, model) => keeper.keep(painting, model),
   forget: (id) => keeper.forget(id),
-  fetchPicture: (wanted) => fetchPicture(base, wanted),
+  made: (painting, from) => keeper.adopt(from, painting),
   paintSmall: (wanted, signal) => fetchSmall(base, wanted, signal),
   readStyle: async (photo, model) => (await fetchStyleOf(base, { photo, model })).style,
-  shownPicture: () =>
-    shown && new Blob([new Uint8Array(shown.frame.picture)], { type: `image/${shown.frame.format}` }),
-  download: (file, name) => files.download(file, name),
-  chooseFile: () => files.choose(),
+  opening: () => opening,
+  exporting: () => exporting,
+  gallery: () => gallery,
+  sharing: () => sharing,
   choosePhoto: () => files.choose("image/*"),
   photo: () => photo,
   chooseAtHand: (place) => palette.choosePlace(place),
@@ -132,16 +143,29 @@ const photo = new PhotoEditing(studio, {
 
 const status = mountStatus(studio);
 
-const keeper = new Keeper(new Records("scenebrush", "paintings"), {
+const tabs = new Tabs({
+  me: newId(),
+  channel: "BroadcastChannel" in window ? new BroadcastChannel("scenebrush") : null,
+  // Plain http has none.
+  locks: navigator.locks ?? null,
+  onAsked: (id) => gallery.handOver(id),
+});
+
+const keeper = new Keeper(new Records("scenebrush"), {
+  claim: (id) => tabs.claim(id),
+  onCopied: (painting, why, id) => gallery.copied(painting, why, id),
   onSaved: (saved) => status.saved(saved),
   onFailure: (error) =>
     notices.say({
-      what: "This browser does not keep your painting.",
-      why: `Its storage said: ${/** @type {Error} */ (error)?.message || "no"}.`,
-      next: "Download the label map before you leave; opening it brings everything back.",
+      what: t("This browser does not keep your painting."),
+      why:
+        /** @type {Error} */ (error)?.name === "QuotaExceededError"
+          ? t("Its storage is full.")
+          : t("Its storage said: {reason}.", { reason: /** @type {Error} */ (error)?.message || "no" }),
+      next: t("Save the project as a file before you leave; opening it brings everything back."),
       tone: "error",
       key: "storage",
-      action: { title: "Download the label map", run: () => studio.downloadMap() },
+      action: { title: t("Save the project"), run: () => exporting.project() },
     }),
 });
 
@@ -181,7 +205,7 @@ async function show(frame) {
   for (let next = /** @type {Frame | null} */ (frame); next; next = mailbox.done()) {
     try {
       photo.refresh();
-      await photoView.show(next.picture, next.format);
+      if (!stored.stands()) await photoView.show(next.picture, next.format);
     } catch (error) {
       notices.say(noticeOf(error, t("A picture from the server could not be shown.")));
     }
@@ -191,18 +215,86 @@ async function show(frame) {
     if (framesShown === 1) performance.mark("first-frame");
     photoFrame.dataset.filled = "";
     if (next.exact) photo.settled();
+    if (next.exact && next.newest) pictureLater();
     status.pace({ latency, render: next.renderMicros / 1000, exact: next.exact });
   }
 }
 
-const files = mountFiles((file) => studio.importMap(file));
+/** A picture that came with a painting, and stands until the painting changes. */
+const stored = {
+  /** @type {import("./document/document.js").LabelDocument | null} */
+  painting: null,
+  revision: 0,
+  stands() {
+    return this.painting === studio.state.document && this.painting?.revision === this.revision;
+  },
+  /** @param {Blob} picture */
+  async show(picture) {
+    this.painting = studio.document;
+    this.revision = this.painting.revision;
+    await photoView.show(new Uint8Array(await picture.arrayBuffer()), "png");
+    photoFrame.dataset.filled = "";
+  },
+};
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let picturing;
+
+/** When the hand rests, the gallery gets a small picture. */
+function pictureLater() {
+  clearTimeout(picturing);
+  picturing = setTimeout(async () => {
+    const { document: painting, model } = studio.state;
+    const picture = painting?.source?.blob ?? shownPicture();
+    if (!painting?.touched || !picture || !live.settled) return;
+    const small = await reducedPhoto(picture, THUMBNAIL);
+    if (studio.state.document !== painting) return;
+    keeper.picture(painting, small);
+    keeper.keep(painting, model);
+  }, STANDS);
+}
+
+const files = mountFiles((file) => opening.open(file));
 const help = mountHelp();
 const canvasSize = mountCanvasSize(studio);
 mountNewSize(studio, () => canvasSize.show());
 const scenes = readScenes(await (await fetch(new URL("../scenes/scenes.json", import.meta.url))).json());
+const shownPicture = () =>
+  shown && new Blob([new Uint8Array(shown.frame.picture)], { type: `image/${shown.frame.format}` });
+
+const exporting = new Exporting(studio, {
+  fetchPicture: (wanted) => fetchPicture(base, wanted),
+  shownPicture,
+  pngOf: pngOfPhoto,
+  download: (file, name) => files.download(file, name),
+  createdOf: (painting) => keeper.createdOf(painting),
+  version: document.querySelector('meta[name="scenebrush-version"]')?.getAttribute("content") ?? "",
+});
+
+const opening = new Opening(studio, {
+  choose: (types) => files.choose(types),
+  labelSets: async () => (await fetch(new URL("../label-sets/sets.json", import.meta.url))).json(),
+  sizeOf: sizeOfPhoto,
+  showKept: (picture) => stored.show(picture),
+});
+
+const sharing = new Sharing(studio, {
+  pack: () => exporting.pack(studio.document, studio.state.model),
+  post: (project, type) => postShare(base, project, type),
+  remove: (share) => deleteShare(base, share),
+  origin: location.origin,
+});
+
+const gallery = new Gallery(studio, {
+  keeper,
+  tabs,
+  draw: (canvas, { map, labelSet }) => new LabelView(canvas).show(map, labelSet),
+  saveProject: (painting, model) => exporting.project(painting, model),
+});
+
 const start = mountStart(studio, {
   scenes,
-  kept: async () => (await keeper.all()).map(paintingOf),
+  gallery: () => gallery,
   draw: (canvas, { map, labelSet }) => new LabelView(canvas).show(map, labelSet),
 });
 
@@ -287,7 +379,9 @@ studio.store.watch(["document", "plane"], ({ document: painting, plane }) => {
 async function loadModels() {
   for (;;) {
     try {
-      studio.setModels(await fetchModels(base));
+      const { models, sharing: shares } = await fetchModels(base);
+      studio.setModels(models);
+      studio.store.set({ sharing: shares });
       notices.dismiss("models");
       return;
     } catch (error) {
@@ -297,25 +391,23 @@ async function loadModels() {
   }
 }
 
-/** The painting that was last on the easel, if this browser kept one. */
-async function lastKept() {
+/** A painting that somebody has shared, as one of the visitor's own. @param {string} id */
+async function openShared(id) {
   try {
-    return (await keeper.all())[0];
-  } catch {
-    // Saying so is left to the first attempt to keep something.
-    return undefined;
+    await opening.openProject(await fetchShare(base, id));
+    return true;
+  } catch (error) {
+    notices.say({ ...noticeOf(error, t("The shared painting could not be opened.")), key: "open" });
+    return false;
   }
 }
 
-const kept = await lastKept();
-if (kept) {
-  studio.store.set({ model: kept.model });
-  studio.startKept(paintingOf(kept));
-}
+const sharedId = document.querySelector('meta[name="scenebrush-share"]')?.getAttribute("content");
+const kept = !sharedId && (await gallery.openLast());
 document.body.dataset.ready = "";
 await loadModels();
-if (!kept) studio.startScene(scenes[0]);
-guide.greet();
+const opened = kept || (sharedId && (await openShared(sharedId))) || (await gallery.openLast());
+if (!opened) studio.startScene(scenes[0]);
 
 setInterval(() => live.watch(), WATCH);
 addEventListener("online", () => live.wake());

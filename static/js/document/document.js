@@ -117,6 +117,7 @@ export class Gesture {
     const tiles = this.#writes.flatMap(({ transaction }) => transaction.changedTiles());
     if (tiles.length === 0) return false;
     this.document.history.push({ tiles });
+    this.document.countVersions(tiles);
     this.document.settle();
     return true;
   }
@@ -193,6 +194,8 @@ export class LabelDocument {
     this.history = new History(HISTORY_BYTES);
     /** @type {Gesture | null} */
     this.gesture = null;
+    /** @type {WeakMap<LabelMap, number>} */
+    this.versions = new WeakMap();
     /** @type {Set<(change: Change) => void>} */
     this.listeners = new Set();
   }
@@ -217,6 +220,16 @@ export class LabelDocument {
     };
     this.revision++;
     for (const listener of this.listeners) listener({ ...whole, ...change });
+  }
+
+  /** How many complete changes a layer's map or a plane has had: whoever keeps them needs to know. @param {LabelMap} map */
+  versionOf(map) {
+    return this.versions.get(map) ?? 0;
+  }
+
+  /** @param {readonly Tile[]} tiles that have changed */
+  countVersions(tiles) {
+    for (const map of new Set(tiles.map((tile) => tile.map))) this.versions.set(map, this.versionOf(map) + 1);
   }
 
   /** Say that a change is complete and worth keeping. */
@@ -535,6 +548,7 @@ export class LabelDocument {
   /** Announce what a step has changed. @param {Step} step as it takes the change back */
   #tell({ tiles, light, structure }) {
     this.touched = true;
+    this.countVersions(tiles);
     const dirty = { labels: new Rects(), styles: new Rects(), edits: new Rects() };
     for (const { map, rect } of tiles) dirty[this.#planeOf(map)].add(rect);
     if (structure && !looksLike(structure.layers, this.layers)) dirty.labels.add(bounds(this.map));

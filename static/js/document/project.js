@@ -140,6 +140,70 @@ export async function readProject(bytes, newId) {
   };
 }
 
+/**
+ * The painting that a PNG of ours carries in its text `scenebrush` (server/provenance.py).
+ *
+ * @param {string} said JSON
+ * @param {() => string} newId
+ * @returns {Promise<{painting: Painting, model: string} | null>} null where it carries no label map, or shows an edited photo
+ * @throws {DocumentError} when what it carries is not as it should be
+ */
+export async function readPicture(said, newId) {
+  /** @type {any} */
+  let json = null;
+  try {
+    json = JSON.parse(said);
+  } catch {
+    return null;
+  }
+  if (
+    json?.format !== "scenebrush-picture" ||
+    json.version !== 1 ||
+    json.origin !== "generated" ||
+    !json.map
+  ) {
+    return null;
+  }
+  const labelSet = readLabelSet(json.label_set);
+  const map = await readCarried(json.map);
+  const [layer] = await readLayers(
+    [{ name: "", visible: true, locked: false }],
+    labelSet,
+    async () => map,
+    newId,
+  );
+  const regions = list(json.styles ?? [], MAX_REGIONS).map((code) => readRegion({ code }));
+  const styles = json.style_map ? await readCarried(json.style_map) : null;
+  if (styles && (styles.width !== map.width || styles.height !== map.height)) {
+    throw wrong("Its planes are not of one size.");
+  }
+  return {
+    model: text(json.model),
+    painting: {
+      id: newId(),
+      title: "",
+      map,
+      layers: [layer],
+      labelSet,
+      seed: whole(json.seed, 0, MAX_SEED),
+      style: textOrNull(json.style_id),
+      code: json.style?.length ? codeOrNull(json.style) : null,
+      regions,
+      styles: styles && upTo(styles, regions.length, "styles"),
+      touched: true,
+    },
+  };
+}
+
+/** @param {unknown} base64 of a palette PNG @returns {Promise<LabelMap>} */
+async function readCarried(base64) {
+  if (typeof base64 !== "string") throw wrong("What it carries cannot be read.");
+  const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+  const { kind, width, height, data } = await decodePng(bytes, { maxPixels: MAX_SIDE * MAX_SIDE });
+  if (kind !== "ids") throw wrong("What it carries cannot be read.");
+  return { width, height, data };
+}
+
 /** @param {Uint8Array | undefined} bytes */
 function parse(bytes) {
   /** @type {any} */

@@ -63,25 +63,28 @@ export async function request(url, init) {
 
 /**
  * @param {string} base the path that the server is mounted under, "" for none
- * @returns {Promise<Model[]>} the default model first
+ * @returns {Promise<{models: Model[], sharing: boolean}>} the default model first, and whether paintings can be shared
  */
 export async function fetchModels(base) {
-  const { models } = await (await request(`${base}/models`, { cache: "no-cache" })).json();
-  return models.sort(
-    (/** @type {Model} */ a, /** @type {Model} */ b) => Number(b.default) - Number(a.default),
-  );
+  const { models, sharing = false } = await (await request(`${base}/models`, { cache: "no-cache" })).json();
+  models.sort((/** @type {Model} */ a, /** @type {Model} */ b) => Number(b.default) - Number(a.default));
+  return { models, sharing };
 }
 
 /**
- * The exact picture of a label map, losslessly.
+ * The exact picture of a label map.
  *
  * @param {string} base
- * @param {Wanted} wanted
- * @returns {Promise<Blob>} a PNG
+ * @param {Wanted & {format?: "png" | "jpeg" | "webp", quality?: number, width?: number, height?: number,
+ *   embedMap?: boolean}} wanted unless it says otherwise a PNG of the mask's size; `embedMap`: so that the PNG carries it
+ * @returns {Promise<Blob>}
  */
 export async function fetchPicture(base, wanted) {
   const form = formOf(wanted);
-  form.set("format", "png");
+  const { format = "png", quality, width, height, embedMap } = wanted;
+  for (const [name, value] of Object.entries({ format, quality, width, height, embed_map: embedMap })) {
+    if (value !== undefined) form.set(name, String(value));
+  }
   return (await request(`${base}/generate`, { method: "POST", body: form })).blob();
 }
 

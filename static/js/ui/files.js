@@ -1,9 +1,9 @@
-/** Files in and out of the page: choose, drop, download. */
+/** Files in and out of the page: choose, drop, paste, download. */
 
 /**
- * @param {(file: File) => void} onDrop
+ * @param {(file: File) => void} onFile one that was dropped or pasted
  */
-export function mountFiles(onDrop) {
+export function mountFiles(onFile) {
   addEventListener("dragover", (event) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
@@ -13,10 +13,18 @@ export function mountFiles(onDrop) {
     if (event.relatedTarget === null) delete document.body.dataset.dropping;
   });
   addEventListener("drop", (event) => {
-    event.preventDefault();
     delete document.body.dataset.dropping;
+    // Somebody below has taken it: a reference photo, dropped where lights are mixed.
+    if (event.defaultPrevented) return;
+    event.preventDefault();
     const file = event.dataTransfer?.files[0];
-    if (file) onDrop(file);
+    if (file) onFile(file);
+  });
+  addEventListener("paste", (event) => {
+    const file = event.clipboardData?.files[0];
+    if (!file || document.querySelector("dialog[open]")) return;
+    event.preventDefault();
+    onFile(file);
   });
 
   return {

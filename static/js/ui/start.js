@@ -6,6 +6,7 @@
  * @typedef {import("../document/document.js").Painting} Painting
  * @typedef {(canvas: HTMLCanvasElement, painting: Pick<Painting, "map" | "labelSet">) => void} Draw
  */
+import { t, term } from "../core/i18n.js";
 import { createMap } from "../document/labelmap.js";
 import { idOfMeaning } from "../document/labelset.js";
 import { drawScene } from "../document/scene.js";
@@ -17,32 +18,39 @@ const KEPT_SHOWN = 12;
 
 /**
  * @param {Studio} studio
- * @param {{scenes: Scene[], draw: Draw, kept: () => Promise<Painting[]>}} given `kept`: the latest first
+ * @param {{scenes: Scene[], draw: Draw, gallery: () => import("./gallery.js").Gallery}} given
  */
-export function mountStart(studio, { scenes, draw, kept }) {
+export function mountStart(studio, { scenes, draw, gallery }) {
   const dialog = byId("start", HTMLDialogElement);
   const sceneHost = byId("start-scenes", HTMLElement);
   const keptHost = byId("start-kept", HTMLElement);
   const keptPart = byId("start-kept-part", HTMLElement);
 
-  const card = (
+  const card = (/** @type {string} */ id, /** @type {string} */ title, /** @type {() => void} */ run) => {
+    const frame = make("span", { class: "card-frame" });
+    const button = make(
+      "button",
+      { type: "button", class: "card", "data-card": id },
+      frame,
+      make("span", { class: "card-title" }, title),
+    );
+    button.addEventListener("click", () => {
+      dialog.close();
+      run();
+    });
+    return { button, frame };
+  };
+
+  const drawn = (
     /** @type {string} */ id,
     /** @type {string} */ title,
     /** @type {Pick<Painting, "map" | "labelSet">} */ painting,
     /** @type {() => void} */ run,
   ) => {
+    const { button, frame } = card(id, title, run);
     const canvas = make("canvas", { "aria-hidden": "true" });
-    const button = make(
-      "button",
-      { type: "button", class: "card", "data-card": id },
-      make("span", { class: "card-frame" }, canvas),
-      make("span", { class: "card-title" }, title),
-    );
+    frame.append(canvas);
     draw(canvas, painting);
-    button.addEventListener("click", () => {
-      dialog.close();
-      run();
-    });
     return button;
   };
 
@@ -53,9 +61,9 @@ export function mountStart(studio, { scenes, draw, kept }) {
     const [width, height] = [native_width, native_height].map((side) => Math.round(side * scale));
     const sky = createMap(1, 1, idOfMeaning(labelSet, { name: "sky" }));
     sceneHost.replaceChildren(
-      card("blank", "Clear sky", { map: sky, labelSet }, () => studio.startBlank()),
+      drawn("blank", t("Clear sky"), { map: sky, labelSet }, () => studio.startBlank()),
       ...scenes.map((scene) =>
-        card(scene.id, scene.title, { map: drawScene(scene, width, height, labelSet), labelSet }, () =>
+        drawn(scene.id, term(scene.title), { map: drawScene(scene, width, height, labelSet), labelSet }, () =>
           studio.startScene(scene),
         ),
       ),
@@ -64,13 +72,17 @@ export function mountStart(studio, { scenes, draw, kept }) {
 
   const showKept = async () => {
     const here = studio.state.document?.id;
-    const paintings = (await kept().catch(() => [])).filter(({ id, touched }) => id !== here && touched);
-    keptPart.hidden = paintings.length === 0;
-    keptHost.replaceChildren(
-      ...paintings
-        .slice(0, KEPT_SHOWN)
-        .map((painting) => card(painting.id, painting.title, painting, () => studio.startKept(painting))),
-    );
+    const heads = (await gallery().heads()).filter(({ id }) => id !== here);
+    keptPart.hidden = heads.length === 0;
+    const cards = heads.slice(0, KEPT_SHOWN).map(({ id, title }) => {
+      const { button, frame } = card(id, title, () => gallery().open(id));
+      gallery()
+        .pictureOf(id)
+        .then((picture) => frame.append(picture))
+        .catch(() => {});
+      return button;
+    });
+    keptHost.replaceChildren(...cards);
   };
 
   closeOnBackdrop(dialog);

@@ -42,6 +42,7 @@
  *   zoom: number,
  *   view: View,
  *   panels: readonly string[],
+ *   sharing: boolean,
  *   canUndo: boolean,
  *   canRedo: boolean,
  * }} State `region`: the style number that gestures write while lights are painted; seed to regions are the painting's;
@@ -59,12 +60,13 @@
  *   say: (notice: Notice) => void,
  *   keep: (document: LabelDocument, model: string | null) => void,
  *   forget: (id: string) => void,
- *   fetchPicture: (wanted: Wanted) => Promise<Blob>,
+ *   made: (document: LabelDocument, painting: Painting) => void,
  *   paintSmall: (wanted: Wanted, signal?: AbortSignal) => Promise<import("./lights.js").Painted>,
  *   readStyle: (photo: Blob, model: string) => Promise<number[]>,
- *   shownPicture: () => Blob | null,
- *   download: (file: Blob, name: string) => void,
- *   chooseFile: () => Promise<File | null>,
+ *   opening: () => import("./opening.js").Opening,
+ *   exporting: () => import("./exporting.js").Exporting,
+ *   gallery: () => import("./gallery.js").Gallery,
+ *   sharing: () => import("./sharing.js").Sharing,
  *   photo: () => import("./photo.js").PhotoEditing,
  *   choosePhoto: () => Promise<File | null>,
  *   chooseAtHand: (place: number) => void,
@@ -80,7 +82,7 @@ import { t, term } from "../core/i18n.js";
 import { newId } from "../core/ids.js";
 import { Store } from "../core/store.js";
 import { LabelDocument } from "../document/document.js";
-import { exportMap, exportPlane, fitMap, importMap } from "../document/exchange.js";
+import { exportMap, exportPlane } from "../document/exchange.js";
 import { bounds, createMap, readRect, resizeNearest } from "../document/labelmap.js";
 import {
   conversion,
@@ -158,6 +160,7 @@ export class Studio {
         zoom: 1,
         view: "split",
         panels: [],
+        sharing: false,
         canUndo: false,
         canRedo: false,
       }),
@@ -479,7 +482,9 @@ export class Studio {
    */
   #start(painting, said) {
     const before = this.state.document;
-    this.adopt(new LabelDocument(painting));
+    const document = new LabelDocument(painting);
+    this.ports.made(document, painting);
+    this.adopt(document);
     if (!before || !said) return;
     this.ports.say({
       what: said,
@@ -534,68 +539,23 @@ export class Studio {
     if (!this.state.panels.includes("edit")) this.togglePanel("edit");
   }
 
-  /** @param {Painting} painting one that was kept */
-  startKept(painting) {
-    this.#start(painting, `${painting.title} is back on the easel.`);
-  }
-
-  /** @param {File | null} [given] a file that was dropped; asks for one otherwise */
-  async importMap(given) {
-    const file = given ?? (await this.ports.chooseFile());
-    if (!file) return;
-    const { label_set: labelSet, max_side: maxSide, max_pixels: maxPixels } = this.model;
-    const { largest_width: maxWidth, largest_height: maxHeight } = this.model;
-    try {
-      const read = await importMap(new Uint8Array(await file.arrayBuffer()), labelSet);
-      const map = fitMap(read, { maxSide, maxPixels, maxWidth, maxHeight });
-      const title = file.name.replace(/\.[^.]*$/, "").replace(/[-_ ]labels$/, "") || "Painting";
-      const scaled = map === read ? "" : ` It was larger than the model can paint and is now ${sizeOf(map)}.`;
-      this.#start(
-        { id: newId(), title, map, labelSet, seed: FIRST_SEED, touched: true },
-        `${title} is open.${scaled}`,
-      );
-    } catch (error) {
-      this.ports.say(noticeOf(error, "The label map could not be opened."));
-    }
-  }
-
-  async downloadMap() {
-    const { map, labelSet, title } = this.document;
-    const bytes = /** @type {Uint8Array<ArrayBuffer>} */ (await exportMap(map, labelSet));
-    this.ports.download(new Blob([bytes], { type: "image/png" }), `${fileName(title)}-labels.png`);
-  }
-
-  async downloadPhoto() {
-    const { title } = this.document;
-    try {
-      const photo = await this.ports.fetchPicture(await this.requestOf(this.document));
-      this.ports.download(photo, `${fileName(title)}.png`);
-    } catch (error) {
-      this.#downloadShown(title, error);
-    }
+  /**
+   * @param {Painting} painting one that was kept
+   * @param {string | null} [model] that painted it, if it is still there
+   */
+  startKept(painting, model) {
+    this.startOpened(painting, t("{title} is back on the easel.", { title: painting.title }), model);
   }
 
   /**
-   * The server cannot give the exact picture now: better the one on the screen than none.
-   *
-   * @param {string} title
-   * @param {unknown} error
+   * @param {Painting} painting
+   * @param {string} said
+   * @param {string | null} [model] the one that stays where this is not known
    */
-  #downloadShown(title, error) {
-    const shown = this.ports.shownPicture();
-    if (!shown) {
-      this.ports.say(noticeOf(error, "There is no photo to download yet."));
-      return;
-    }
-    this.ports.download(
-      shown,
-      `${fileName(title)}.${shown.type === "image/jpeg" ? "jpg" : shown.type.slice(6)}`,
-    );
-    this.ports.say({
-      what: "Saved the photo as it was last shown.",
-      why: `The exact picture could not be fetched: ${noticeOf(error, "").what}`,
-      key: "download",
-    });
+  startOpened(painting, said, model) {
+    const { models } = this.state;
+    if (model && (models.length === 0 || models.some(({ id }) => id === model))) this.store.set({ model });
+    this.#start(painting, said);
   }
 }
 
@@ -612,19 +572,4 @@ export function noticeOf(error, what) {
   const { what: told, why = "", next = "" } = known.said ?? known;
   if (told) return { what: t(told, values), why: t(why, values), next: t(next, values), tone: "error" };
   return { what, why: known.message, tone: "error" };
-}
-
-/** @param {string} title */
-function fileName(title) {
-  return (
-    title
-      .toLowerCase()
-      .replace(/[^\p{L}\p{N}]+/gu, "-")
-      .replace(/^-|-$/g, "") || "painting"
-  );
-}
-
-/** @param {{width: number, height: number}} map */
-function sizeOf({ width, height }) {
-  return `${width} × ${height}`;
 }

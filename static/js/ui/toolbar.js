@@ -140,8 +140,10 @@ export function mountKeys(studio) {
     const combo = comboOf(event);
     const action = ACTIONS.find(({ keys, run }) => run && keys.includes(combo));
     if (!action) return;
-    event.preventDefault();
-    if (!action.enabled || action.enabled(studio.state)) action.run?.(studio, combo);
+    const enabled = !action.enabled || action.enabled(studio.state);
+    // Where there is nothing of ours to paste, the browser may have a file.
+    if (enabled || action.id !== "paste") event.preventDefault();
+    if (enabled) action.run?.(studio, combo);
   });
   // Alt alone would move the focus to the browser's menu on some systems, away from the canvas.
   addEventListener("keyup", (event) => {

@@ -80,16 +80,38 @@ export async function sizeOfPhoto(photo) {
  */
 export async function reducedPhoto(photo, side) {
   const bitmap = await createImageBitmap(photo);
-  const scale = side / Math.max(bitmap.width, bitmap.height);
-  if (scale >= 1) {
-    bitmap.close();
-    return photo;
+  if (side < Math.max(bitmap.width, bitmap.height)) return encoded(bitmap, side, "image/jpeg");
+  bitmap.close();
+  return photo;
+}
+
+/**
+ * @param {Blob} photo
+ * @param {number} [side] of the longer side at most
+ * @returns {Promise<Blob>} the photo as a PNG
+ * @throws {DOMException} when the browser cannot read it
+ */
+export async function pngOfPhoto(photo, side = Number.POSITIVE_INFINITY) {
+  const bitmap = await createImageBitmap(photo);
+  if (photo.type !== "image/png" || side < Math.max(bitmap.width, bitmap.height)) {
+    return encoded(bitmap, side, "image/png");
   }
+  bitmap.close();
+  return photo;
+}
+
+/**
+ * @param {ImageBitmap} bitmap is closed
+ * @param {number} side
+ * @param {string} type
+ */
+function encoded(bitmap, side, type) {
+  const scale = Math.min(1, side / Math.max(bitmap.width, bitmap.height));
   const [width, height] = [bitmap.width, bitmap.height].map((one) => Math.max(1, Math.round(one * scale)));
   const canvas = new OffscreenCanvas(width, height);
   const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d"));
   context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, width, height);
   bitmap.close();
-  return canvas.convertToBlob({ type: "image/jpeg", quality: 0.9 });
+  return canvas.convertToBlob({ type, quality: 0.9 });
 }
