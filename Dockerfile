@@ -43,17 +43,19 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends g++ \
     && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin scenebrush \
-    && install -d -o 10001 -m 0700 /var/cache/scenebrush
+    && install -d -o 10001 -m 0700 /var/cache/scenebrush /var/lib/scenebrush
 COPY --from=build /opt/scenebrush /opt/scenebrush
 
 # Inside a container loopback would reach nobody, so the server listens on every interface. No home, and no file is
-# written but the compiled kernels; should a library want a temporary one, /dev/shm is writable even when the root is not.
+# written but the compiled kernels and, with SCENEBRUSH_SHARING, the database in /var/lib/scenebrush, which wants a
+# volume; should a library want a temporary file, /dev/shm is writable even when the root is not.
 ENV PATH=/opt/scenebrush/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     TMPDIR=/dev/shm \
     XDG_CACHE_HOME=/var/cache \
     TRITON_CACHE_DIR=/var/cache/scenebrush/triton \
+    SCENEBRUSH_DATA_DIR=/var/lib/scenebrush \
     SCENEBRUSH_HOST=0.0.0.0 \
     SCENEBRUSH_PORT=8000
 

@@ -17,7 +17,7 @@ from sqlalchemy import URL
 from server.errors import Problem
 from server.limits import Limits
 from server.settings import Settings
-from server.sharing.database import PIECE
+from server.sharing.database import PIECE, UnusableDatabase
 from server.sharing.project import ProjectLimits, rewrite
 from server.sharing.store import Added, ShareStore, StoreLimits
 from server.worker import busy
@@ -143,6 +143,12 @@ def open_sharing(settings: Settings) -> Sharing | None:
 
 
 def _default_folder() -> Path:
-    """As the XDG Base Directory Specification has it."""
-    data = os.environ.get("XDG_DATA_HOME", "")
-    return (Path(data) if Path(data).is_absolute() else Path("~/.local/share").expanduser()) / "scenebrush"
+    """As the XDG Base Directory Specification has it. Raises UnusableDatabase for a user without a home."""
+    data = Path(os.environ.get("XDG_DATA_HOME", ""))
+    try:
+        return (data if data.is_absolute() else Path("~/.local/share").expanduser()) / "scenebrush"
+    except RuntimeError:
+        raise UnusableDatabase(
+            "There is no home folder in which shared paintings could be kept. Name a folder in "
+            "SCENEBRUSH_DATA_DIR."
+        ) from None

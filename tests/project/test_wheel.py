@@ -10,12 +10,14 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import sysconfig
 import venv
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -114,6 +116,7 @@ def test_wheel_holds_what_serves_and_nothing_else(wheel: Path, root: Path) -> No
         *(root / "models" / "weights").glob("*.safetensors"),
         *(root / "models" / "label_sets").glob("*.toml"),
         *(root / "engine" / "native").glob("*.cpp"),
+        *(root / "server" / "sharing" / "migrations").rglob("*.py"),
     ]
     assert any(path.name == "kernels.cpp" for path in data)
     wanted = {path.relative_to(root).as_posix() for path in data}
@@ -160,6 +163,21 @@ def test_kernels_are_compiled_from_the_wheel(environment: Path, workshop: Path) 
         pytest.skip(why)
     assert compiled, why
     assert list(cache.rglob("*.so")), "they were compiled here, not found"
+
+
+def test_tables_of_shared_paintings_are_made_from_the_wheel(environment: Path, workshop: Path) -> None:
+    program = (
+        "import sys; from server.sharing import database;"
+        "engine = database.open_engine('sqlite:///' + sys.argv[1]); database.upgrade(engine);"
+        "print(database.__file__)"
+    )
+    path = workshop / "shares.sqlite3"
+    command = [environment / "bin" / "python", "-c", program, path]
+    ran = subprocess.run(command, cwd="/", capture_output=True, text=True, check=True)
+    assert Path(ran.stdout.strip()).is_relative_to(environment)
+    with closing(sqlite3.connect(path)) as connection:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    assert {"shares", "share_pieces"} <= {name for (name,) in names}
 
 
 def test_page_loads_from_another_directory(server: Server) -> None:

@@ -14,7 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from server import cli, commands
+from server.settings import Settings
 from server.sharing import service, store
+from server.sharing.database import UnusableDatabase
 from server.sharing.project import MEDIA_TYPE, rewrite
 from tests.server.conftest import Client, run, served
 from tests.server.fake_engine import FakeLibrary
@@ -81,6 +83,13 @@ def test_the_folder_is_where_the_desktop_wants_data(
     monkeypatch.setenv("XDG_DATA_HOME", "not/absolute")
     monkeypatch.setenv("HOME", "/home/somebody")
     assert service._default_folder() == Path("/home/somebody/.local/share/scenebrush")
+
+    def homeless(_path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    with pytest.raises(UnusableDatabase, match="SCENEBRUSH_DATA_DIR"):
+        service.open_sharing(Settings(sharing=True))
 
 
 def test_a_painting_is_shared_opened_and_deleted(client: Client, sharing: dict[str, Any]) -> None:
