@@ -210,14 +210,12 @@ def _fields(rng: random.Random) -> dict[str, Any]:
         "embed_map": ["true", "false", *strange],
         "other": strange,
     }
-    names = rng.sample(list(choices), rng.choice([0, 0, 0, 1, 1, 2, 4]))
+    names = rng.sample(list(choices), rng.choice([0, 0, 0, 0, 0, 1, 1, 2, 4]))
     return {name: rng.choice(choices[name][: rng.choice([2, 3, 99])]) for name in names}
 
 
 def _mask(rng: random.Random) -> bytes:
-    return rng.choice([_valid_mask, _valid_mask, _damaged_mask, _damaged_mask, _hostile_png, _wrong_mask])(
-        rng
-    )
+    return rng.choice([*[_valid_mask] * 4, _damaged_mask, _damaged_mask, _hostile_png, _wrong_mask])(rng)
 
 
 def _valid_mask(rng: random.Random) -> bytes:
