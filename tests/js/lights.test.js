@@ -58,6 +58,20 @@ test("what was tried is dropped by undo, kept by whatever comes next, and nothin
   );
 });
 
+test("who hears of an undo finds that it can be redone", () => {
+  const document = newDocument();
+  document.setLight({ seed: 2 });
+  /** @type {boolean[][]} */
+  const heard = [];
+  document.listen(() => heard.push([document.history.canUndo, document.history.canRedo]));
+  document.undo();
+  document.redo();
+  assert.deepEqual(heard, [
+    [false, true],
+    [true, false],
+  ]);
+});
+
 test("a region's light may be tried too, together with a region that is new", () => {
   const document = newDocument([DUSK]);
   document.tryLights({ regions: [DUSK, { ...OWN, code: [1, 1] }] });

@@ -517,13 +517,19 @@ export class LabelDocument {
       return true;
     }
     if (this.dropLights()) return true;
-    return this.history.undo((step) => this.#swap(step));
+    return this.#told(this.history.undo((step) => this.#swap(step)));
   }
 
   /** @returns {boolean} whether anything happened */
   redo() {
     if (this.gesture || this.tried) return false;
-    return this.history.redo((step) => this.#swap(step));
+    return this.#told(this.history.redo((step) => this.#swap(step)));
+  }
+
+  /** Who hears of it finds the history as it is afterwards. @param {Step | null} opposite of a step that was taken */
+  #told(opposite) {
+    if (opposite) this.#tell(opposite);
+    return opposite !== null;
   }
 
   /**
@@ -541,7 +547,6 @@ export class LabelDocument {
       opposite.structure = this.#structure;
       Object.assign(this, step.structure);
     }
-    this.#tell(opposite);
     return opposite;
   }
 

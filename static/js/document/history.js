@@ -188,7 +188,7 @@ export class History {
 
   /**
    * @param {(step: Step) => Step} swap applies the step and returns its opposite
-   * @returns {boolean} whether there was anything to undo
+   * @returns {Step | null} the opposite of what was undone
    */
   undo(swap) {
     return this.#move(this.done, this.undone, swap);
@@ -196,7 +196,7 @@ export class History {
 
   /**
    * @param {(step: Step) => Step} swap
-   * @returns {boolean} whether there was anything to redo
+   * @returns {Step | null} the opposite of what was redone
    */
   redo(swap) {
     return this.#move(this.undone, this.done, swap);
@@ -206,16 +206,17 @@ export class History {
    * @param {Step[]} from
    * @param {Step[]} to
    * @param {(step: Step) => Step} swap
+   * @returns {Step | null}
    */
   #move(from, to, swap) {
     const step = from.pop();
-    if (!step) return false;
+    if (!step) return null;
     this.bytes -= stepBytes(step);
     const opposite = swap(step);
     this.bytes += stepBytes(opposite);
     to.push(opposite);
     this.#trim();
-    return true;
+    return opposite;
   }
 
   /** Packed pixels weigh more or less than those that they are swapped with: the oldest give way. */

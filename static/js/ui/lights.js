@@ -52,20 +52,22 @@ export class Lights {
    * @param {NamedLight} light
    * @param {number} [seed] goes with it: of its noise, and of the light itself where it has no code
    */
-  async choose(light, seed) {
+  async choose({ title, style, code }, seed) {
     this.keepMix();
-    const wish = ++this.wish;
     const { document, state } = this.studio;
-    if (!this.forPart) {
-      const fixed = state.seedLocked || seed === undefined;
-      const own = light.style === null && light.code === null;
-      if (own && fixed) await this.#chooseSeed(light.title, seed ?? document.seed);
-      else document.setLight({ style: light.style, code: light.code, ...(fixed ? {} : { seed }) });
-      return;
+    const fixed = state.seedLocked || seed === undefined;
+    const known = this.studio.codeFor({ style, code }) ?? code;
+    if (this.forPart && known) {
+      this.wish++;
+      this.#choosePart({ title, style, code: known });
+    } else if (this.forPart || (fixed && style === null && code === null)) {
+      await this.#chooseSeed(title, seed ?? document.seed);
+    } else {
+      this.wish++;
+      // A style goes by its name: each model has a code of its own for it.
+      const light = { style, code: style === null ? code : null };
+      document.setLight(fixed ? light : { ...light, seed });
     }
-    const code = this.studio.codeFor(light) ?? light.code;
-    if (code) this.#choosePart({ ...light, code });
-    else if (wish === this.wish) await this.#chooseSeed(light.title, seed ?? document.seed);
   }
 
   /** Choose one of the model's styles; the one that is chosen is let go of. @param {string} id */
