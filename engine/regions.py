@@ -45,7 +45,7 @@ def paints_styles_by_region(spec: ModelSpec) -> bool:
 
 
 def reach_of(width: int, height: int) -> int:
-    """How far from a border, in pixels, the style beyond it still acts: a thirty-second of the shorter side.
+    """How many pixels beyond a border a style still acts: a thirty-second of the shorter side.
 
     At the 256 pixels that the built-in model was trained at, a straight border is exactly what it was trained
     with (`models.generator.feathered`).
@@ -67,9 +67,8 @@ def feathered(window: StylePlane, reach: int) -> tuple[Sequence[int], Parts]:
     """
     found = np.flatnonzero(np.bincount(window.ravel()))
     inner = slice(reach, window.shape[0] - reach), slice(reach, window.shape[1] - reach)
-    distance = np.sqrt(np.arange(reach**2 + 1))
-    ramp = np.rint(_FINE * (0.5 - (distance - 0.5) / (2 * reach + 1))).clip(0).astype(np.int32)
-    ramp = np.append(ramp, np.int32(0))  # beyond
+    distance = np.sqrt(np.arange((reach + 1) ** 2 + 1))
+    ramp = np.rint(_FINE * (0.5 - (distance - 0.5) / (2 * reach + 1))).astype(np.int32)  # down to 0
     parts = np.stack([ramp[_squared_distance(window == style, reach)] for style in found])
     own = window[inner] == found[:, None, None]
     parts[own] = 0
@@ -79,7 +78,7 @@ def feathered(window: StylePlane, reach: int) -> tuple[Sequence[int], Parts]:
 
 
 def _squared_distance(mask: NDArray[np.bool_], reach: int) -> NDArray[np.int16]:
-    """The squared distance to the nearest true pixel, reach² + 1 where that is further than `reach`.
+    """The squared distance to the nearest true pixel, at most (reach + 1)².
 
     Exact, by rows and then by columns (Felzenszwalb & Huttenlocher 2012, section 2, for short distances).
 
@@ -95,8 +94,7 @@ def _squared_distance(mask: NDArray[np.bool_], reach: int) -> NDArray[np.int16]:
     before = np.maximum.accumulate(np.where(mask, places, -far), axis=1)
     after = np.minimum.accumulate(np.where(mask, places, far)[:, ::-1], axis=1)[:, ::-1]
     across = np.minimum(places - before, after - places)[:, reach : reach + width]
-    beyond = reach**2 + 1
-    squared = np.where(across > reach, beyond, across**2).astype(np.int16)
+    squared = (across.clip(max=reach + 1) ** 2).astype(np.int16)
     nearest = squared[reach : reach + height].copy()
     for down in range(1, reach + 1):
         for top in (reach - down, reach + down):

@@ -8,11 +8,12 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from engine import Painter, modulation
+from engine import Painter, modulation, paints_styles_by_region, regions
 from engine.model import Model
 from models.checkpoint import LoadedModel
 from tests.engine.painting import (
@@ -35,7 +36,9 @@ FAST = [name for name in FAMILIES if name != "most"]
 
 @pytest.fixture
 def crossing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables for so few windows that ordinary maps cross over to the plain path and back."""
+    """Tables for so few windows that ordinary maps cross over to the plain path and back, and for so few
+    blends of styles that ordinary planes are painted in coarser steps."""
+    monkeypatch.setattr(regions, "LARGEST_BLENDS", 60 * 256)
     monkeypatch.setattr(modulation, "FEW_WINDOWS", 120)
     monkeypatch.setattr(modulation, "LARGEST_TABLE", 120 * 1024)
 
@@ -44,6 +47,11 @@ def size_of(model: Model) -> tuple[int, int]:
     """A canvas (h, w) that is not quite a whole number of start cells."""
     height, width = model.network.start_grid or (1, 2)
     return height * model.network.stride - 3, width * model.network.stride - 5
+
+
+def styles_of(model: Model, count: int, seed: int) -> list[list[float]]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, model.spec.style_dim, generator=generator).tolist()
 
 
 def instances_of(height: int, width: int, seed: int) -> NDArray[np.uint16]:
@@ -73,7 +81,8 @@ def test_patches_make_what_the_whole_map_makes(
     classes = loaded.generator.label_channels
     labels = blocky(height, width, classes, cell=30)
     painter = painter_of(model, labels)
-    instances = None
+    instances, plane = None, np.zeros((height, width), np.uint8)
+    by_region = paints_styles_by_region(loaded.spec)
     for seed in range(data.draw(st.integers(1, 5))):
         x, y, w, h = data.draw(rectangles(height, width))
         cell = data.draw(st.sampled_from([1, 8, 500]))
@@ -83,11 +92,21 @@ def test_patches_make_what_the_whole_map_makes(
         if model.network.instance_edges and data.draw(st.booleans()):
             instances = instances_of(height, width, seed) if data.draw(st.booleans()) else None
             painter.set_instances(instances)
+        if by_region and data.draw(st.booleans()):
+            x, y, w, h = data.draw(rectangles(height, width))
+            painter.set_regions(styles_of(model, 5, seed))
+            plane[y : y + h, x : x + w] = blocky(h, w, 6, seed, data.draw(st.sampled_from([1, 8, 500])))
+            painter.apply_style_plane(x, y, plane[y : y + h, x : x + w])
         if data.draw(st.booleans()):
             painter.render()
+    if by_region:
+        painter.set_regions(styles_of(model, 5, 0))
     assert np.array_equal(painter.labels, labels)
+    assert np.array_equal(painter.style_plane, plane)
     fresh = painter_of(engine_of(loaded, backend), labels)
     fresh.set_instances(instances)
+    fresh.set_regions(painter.regions)
+    fresh.set_style_plane(plane)
     assert np.array_equal(painter.render(), fresh.render())
 
 
