@@ -59,6 +59,8 @@ const ZOOM_STEP = 1.4;
 /** Tools whose size is seen around the pointer. */
 const WITH_RING = ["brush", "eraser", "line"];
 const MODELS_RETRY = 2_000;
+/** So long the page waits to be shown whole, with everything in its place; without a server it comes as it is. */
+const WHOLE_WITHIN = 1_200;
 /** Milliseconds that a picture stands before a small one is made of it. */
 const STANDS = 700;
 /** Its longer side. */
@@ -67,6 +69,9 @@ const THUMBNAIL = 256;
 const STALE = ["unknown-model", "wrong-label-set", "wrong-style"];
 
 const base = document.querySelector('meta[name="scenebrush-base"]')?.getAttribute("content") ?? "";
+/** Asked for while the page is still put together. */
+const firstModels = fetchModels(base);
+firstModels.catch(() => {}); // told where they are awaited
 const labelCanvas = byId("labels", HTMLCanvasElement);
 const photoCanvas = byId("photo", HTMLCanvasElement);
 const photoFrame = byId("photo-frame", HTMLElement);
@@ -375,11 +380,15 @@ studio.store.watch(["document", "plane"], ({ document: painting, plane }) => {
   lightsView.show(painting && plane === "styles" ? painting.styles : null);
 });
 
-/** The models, however long the server takes to come; what they paint is opened with them. */
-async function loadModels() {
-  for (;;) {
+/**
+ * The models, however long the server takes to come; what they paint is opened with them.
+ *
+ * @param {ReturnType<typeof fetchModels>} [asked] when they have been asked for before
+ */
+async function loadModels(asked = fetchModels(base)) {
+  for (; ; asked = fetchModels(base)) {
     try {
-      const { models, sharing: shares } = await fetchModels(base);
+      const { models, sharing: shares } = await asked;
       studio.setModels(models);
       studio.store.set({ sharing: shares });
       notices.dismiss("models");
@@ -403,11 +412,16 @@ async function openShared(id) {
 }
 
 const sharedId = document.querySelector('meta[name="scenebrush-share"]')?.getAttribute("content");
+const appear = () => {
+  document.body.dataset.ready = "";
+};
+setTimeout(appear, WHOLE_WITHIN);
 const kept = !sharedId && (await gallery.openLast());
-document.body.dataset.ready = "";
-await loadModels();
+await loadModels(firstModels);
 const opened = kept || (sharedId && (await openShared(sharedId))) || (await gallery.openLast());
 if (!opened) studio.startScene(scenes[0]);
+appear();
+guide.greet();
 
 setInterval(() => live.watch(), WATCH);
 addEventListener("online", () => live.wake());

@@ -38,9 +38,9 @@ export function mountViews(studio) {
   });
 
   const arrange = () => {
-    const map = studio.state.document?.map;
+    const { width: w, height: h } = studio.state.document?.map ?? { width: 1, height: 1 };
     const { width, height } = stage.getBoundingClientRect();
-    if (map && height > 0) stage.dataset.split = betterSplit(width, height, map.width / map.height);
+    if (height > 0) stage.dataset.split = betterSplit(width, height, w / h);
   };
   new ResizeObserver(arrange).observe(stage);
   studio.store.watch(["document"], arrange);
