@@ -15,13 +15,15 @@ from starlette.middleware.cors import CORSMiddleware
 
 from engine import Library
 from server import errors
+from server.darkroom import Darkroom
 from server.limits import Limits
 from server.metrics import Metrics
 from server.middleware import BodyLimit, HostGuard, OriginGuard, RequestContext, RootPath
 from server.rendering import Rendered, RenderRequest
 from server.resources import find_page
-from server.routes import docs, generate, health, live, models, shares, studio
+from server.routes import docs, edit, generate, health, live, models, segment, shares, studio, styles
 from server.scheduler import Turn
+from server.segmenting import Segmenters, default_folder
 from server.services import Services, batch_size
 from server.settings import Settings, refuse_several_workers
 from server.sharing.service import open_sharing
@@ -31,6 +33,7 @@ from server.worker import DeviceWorker
 log = structlog.get_logger(__name__)
 
 _CODEC_THREADS = 2
+_PHOTOS = 2  # held decoded at once
 
 
 def create_app(settings: Settings, library: Library) -> FastAPI:
@@ -83,6 +86,8 @@ def _services(settings: Settings, library: Library) -> Services:
         page=find_page(),
         codec_pool=ThreadPoolExecutor(_CODEC_THREADS, "codec"),
         painters=set(),
+        darkroom=Darkroom(_PHOTOS),
+        segmenters=Segmenters(library, settings.pretrained_segmenter or default_folder()),
         sharing=open_sharing(settings),
     )
 
@@ -105,6 +110,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         if services.sharing is not None:
             await services.sharing.close()
         services.codec_pool.shutdown(cancel_futures=True)
+        services.darkroom.close()
         log.info("stopped")
 
 
@@ -125,6 +131,9 @@ def _add_routes(app: FastAPI, services: Services) -> None:
     app.include_router(studio.router)
     studio.mount_assets(app, services.page)
     app.include_router(generate.router)
+    app.include_router(edit.router)
+    app.include_router(segment.router)
+    app.include_router(styles.router)
     app.include_router(models.router)
     app.include_router(health.router)
     app.include_router(live.router)
@@ -148,7 +157,15 @@ def _add_middleware(app: FastAPI, services: Services) -> None:
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
-            expose_headers=["X-Seed", "X-Model", "X-Request-ID", "Server-Timing"],
+            expose_headers=[
+                "X-Seed",
+                "X-Model",
+                "X-Exact",
+                "X-Segmenter",
+                "X-Label-Set",
+                "X-Request-ID",
+                "Server-Timing",
+            ],
         )
     app.add_middleware(OriginGuard, allowed=settings.origins)
     app.add_middleware(HostGuard, hosts=settings.hosts)

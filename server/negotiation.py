@@ -1,4 +1,4 @@
-"""Which answer a request asks for: `format`, else the Accept header, else JPEG."""
+"""Which answer a request asks for: `format`, else the Accept header, else the route's favourite."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from server.errors import Problem
 from server.protocol import PictureFormat
 
 _JSON: Final = "application/json"
-_OFFERS: Final = (*MEDIA_TYPES.values(), _JSON)  # the first is the favourite among equals
+_OFFERS: Final = (*MEDIA_TYPES.values(), _JSON)
 _FORMATS: Final[dict[str, PictureFormat]] = {media: name for name, media in MEDIA_TYPES.items()}
 
 
@@ -22,16 +22,19 @@ class Answer:
     as_json: bool
 
 
-def choose_answer(format: PictureFormat | None, accept: str) -> Answer:
-    """Raises Problem 406 if nothing that Accept takes is on offer."""
+def choose_answer(format: PictureFormat | None, accept: str, favourite: PictureFormat = "jpeg") -> Answer:
+    """`favourite` is the format among those that Accept takes as gladly.
+
+    Raises Problem 406 if nothing that Accept takes is on offer.
+    """
     ranges = _parse(accept or "*/*")
     # A format named in the request settles the picture; Accept still says whether JSON is wanted around it.
-    offers = _OFFERS if format is None else (MEDIA_TYPES[format], _JSON)
+    offers = (MEDIA_TYPES[favourite], *_OFFERS) if format is None else (MEDIA_TYPES[format], _JSON)
     best = max(offers, key=lambda media: _quality(media, ranges))
     if _quality(best, ranges) <= 0 and format is None:
         raise _not_acceptable()
     if best == _JSON and _quality(best, ranges) > 0:
-        return Answer(format or "jpeg", as_json=True)
+        return Answer(format or favourite, as_json=True)
     return Answer(format or _FORMATS[best], as_json=False)
 
 

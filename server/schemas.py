@@ -191,10 +191,21 @@ class ModelInfo(BaseModel):
     label_set: LabelSetInfo
 
 
+class SegmenterInfo(BaseModel):
+    """Something that reads photos."""
+
+    id: str = Field(description="What /segment and /edit take as segmenter.")
+    name: str
+    label_set: str = Field(description="Hash of its own label set; its maps come in the asked model's.")
+    licence: str
+    default: bool
+
+
 class ModelList(BaseModel):
     """All models."""
 
     models: list[ModelInfo]
+    segmenters: list[SegmenterInfo] = Field(description="What reads photos, the default one first.")
     sharing: bool = Field(description="Whether paintings can be shared by a link: POST /shares.")
 
 

@@ -14,9 +14,11 @@ from starlette.requests import HTTPConnection
 
 from engine import Library
 from models.spec import ModelSpec
+from server.darkroom import Darkroom
 from server.limits import Limits
 from server.metrics import Metrics
 from server.resources import Page
+from server.segmenting import Segmenters
 from server.settings import Settings
 from server.sharing.service import Sharing
 from server.worker import DeviceWorker
@@ -44,6 +46,8 @@ class Services:
     page: Page
     codec_pool: ThreadPoolExecutor
     painters: set[LivePainter]
+    darkroom: Darkroom
+    segmenters: Segmenters
     sharing: Sharing | None
     """None where nothing is shared."""
 

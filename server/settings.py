@@ -75,6 +75,11 @@ class Settings(BaseSettings):
         description="Most MiB that one live painter keeps between pictures, for previews: times "
         "SCENEBRUSH_MAX_PAINTERS for all of them.",
     )
+    pretrained_segmenter: Path | None = Field(
+        default=None,
+        description="Folder of the pretrained segmenter that `scenebrush segmenter fetch` downloads. Unset: "
+        "scenebrush/segmenters/ade20k in XDG_DATA_HOME, else in ~/.local/share.",
+    )
     batch: int | None = Field(
         default=None,
         ge=1,

@@ -172,22 +172,21 @@ class DeviceWorker:
 
         Cancelling the caller takes the request out of the queue. Raises Problem when the model did not load.
         """
-        return await self._turn(place, request, self._key_of(request))
+        return await self._turn(place, request)
 
     async def call(self, place: Place, work: Callable[[], T]) -> tuple[T, float]:
         """Run other work on the device, in turn with pictures and alone: its result, and the seconds waited.
 
         Cancelling and errors as for `render`. A place waits with one thing at a time.
         """
-        return await self._turn(place, work, None)
+        return await self._turn(place, work)
 
-    async def _turn(
-        self, place: Place, work: RenderRequest | Call, key: BatchKey | None
-    ) -> tuple[Any, float]:
+    async def _turn(self, place: Place, work: RenderRequest | Call) -> tuple[Any, float]:
         if self.broken:
             raise out_of_order()  # while the request's body was read
         waiting = _Waiting(work, asyncio.get_running_loop().create_future())
         self._requests[place.key] = waiting
+        key = self._key_of(work) if isinstance(work, RenderRequest) else None
         self.scheduler.enqueue(place.key, self._clock(), key=key)
         try:
             self._pump()

@@ -21,6 +21,7 @@ Blend = Literal["feather", "pyramid", "poisson"]
 BLENDS: Final[tuple[Blend, ...]] = get_args(Blend)
 
 _BORDER: Final = 8  # pixels around a picture before Poisson, whose solver wants the region inside
+_ERODED: Final = 3  # pixels that OpenCV's solver leaves out along a mask's border
 _LEVELS: Final = 4
 _BREADTH: Final = 2
 """The coarse bands' feather, in widths of the mask's. Wider ones measure better and look worse."""
@@ -99,7 +100,9 @@ def _membrane(painted: Pixels, source: Pixels, region: Region) -> Pixels:
     """
     theirs, ours = _rgb8(painted), _rgb8(source)
     frame = (_BORDER, _BORDER, _BORDER, _BORDER)
-    mask = cv2.copyMakeBorder(region.view(np.uint8) * 255, *frame, cv2.BORDER_CONSTANT, value=[0])
+    mask = cv2.copyMakeBorder(region.view(np.uint8) * 255, *frame, cv2.BORDER_REPLICATE)
+    mask = cv2.dilate(mask, np.ones((3, 3), np.uint8), iterations=_ERODED)
+    mask[[0, 1, -2, -1]], mask[:, [0, 1, -2, -1]] = 0, 0
     theirs = cv2.copyMakeBorder(theirs, *frame, cv2.BORDER_REPLICATE)
     # The picture's own edge is no border of the region: nothing is asked of the painting there.
     framed = theirs.copy()

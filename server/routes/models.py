@@ -7,7 +7,15 @@ from fastapi import APIRouter
 from engine import paints_styles_by_region
 from models.labels import LabelSet, meanings
 from models.spec import ModelSpec
-from server.schemas import LabelInfo, LabelSetInfo, ModelInfo, ModelList, StyleInfo, problem_responses
+from server.schemas import (
+    LabelInfo,
+    LabelSetInfo,
+    ModelInfo,
+    ModelList,
+    SegmenterInfo,
+    StyleInfo,
+    problem_responses,
+)
 from server.services import Services, ServicesOf, reads_instances
 from server.styles import encodes_styles
 
@@ -19,6 +27,16 @@ async def list_models(services: ServicesOf) -> ModelList:
     """Their label sets, licences and limits."""
     return ModelList(
         models=[_info(spec, services) for spec in services.library.specs()],
+        segmenters=[
+            SegmenterInfo(
+                id=one.id,
+                name=one.name,
+                label_set=one.labels.hash,
+                licence=one.licence,
+                default=number == 0,
+            )
+            for number, one in enumerate(services.segmenters.known())
+        ],
         sharing=services.sharing is not None,
     )
 

@@ -224,6 +224,22 @@ class FakeLibrary:
                 self.failure, self.failing = None, 1
             raise failure
 
+    def segmenters(self) -> list[ModelSpec]:
+        return [fake_spec("reader")]
+
+    def segment(self, photo: np.ndarray, segmenter_id: str | None = None) -> np.ndarray:
+        """Each pixel is the label whose colour is nearest."""
+        assert segmenter_id in (None, "reader")
+        self.work("exact")
+        labels = fake_spec().labels.labels
+        colours = np.array([label.color for label in labels], np.int32)
+        nearest = np.square(photo[:, :, None].astype(np.int32) - colours).sum(3).argmin(2)
+        return np.array([label.id for label in labels], np.uint8)[nearest]
+
+    def style_of(self, photo: np.ndarray, model_id: str | None = None) -> tuple[float, ...]:
+        self.work("exact")
+        return (*(photo.reshape(-1, 3).mean(0) / 255).tolist(), 0.0)
+
     def warm_up(self) -> None:
         self.warm_up_gate.wait(10)
         if self.warm_up_failure is not None:

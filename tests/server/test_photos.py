@@ -111,12 +111,12 @@ def test_lossless_webp_keeps_what_transparent_pixels_hide() -> None:
 
 def test_formats_that_hold_less_are_refused() -> None:
     deep, clear = Photo(samples(8, 4, 4, 3, 16)), Photo(samples(8, 4, 4, 4))
-    for photo, format in ((deep, "webp"), (deep, "jpeg"), (clear, "jpeg")):
+    for photo, name in ((deep, "webp"), (deep, "jpeg"), (clear, "jpeg")):
         with pytest.raises(Problem) as caught:
-            check_format(photo, format)  # type: ignore[arg-type]
+            check_format(photo, name)  # type: ignore[arg-type]
         assert caught.value.code == "format-too-small"
-    for photo, format in ((deep, "png"), (clear, "png"), (clear, "webp")):
-        check_format(photo, format)  # type: ignore[arg-type]
+    for photo, name in ((deep, "png"), (clear, "png"), (clear, "webp")):
+        check_format(photo, name)  # type: ignore[arg-type]
     with pytest.raises(Problem, match="16384"):
         check_format(Photo(np.zeros((1, 16384, 3), np.uint8)), "webp")
 
