@@ -135,6 +135,114 @@ def render(
 
 
 @app.command()
+def edit(
+    photo: Annotated[Path, typer.Argument(help="Picture to edit: PNG, JPEG or WebP.", dir_okay=False)],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="Picture to write: .png, .webp (lossless) or .jpg.", dir_okay=False
+        ),
+    ],
+    region: Annotated[
+        Path | None, typer.Option(help="Where: a mask, white on black.", dir_okay=False)
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="What stands in the region from now on, by id or name.")
+    ] = None,
+    new_map: Annotated[
+        Path | None, typer.Option(help="Instead of one label: the label map as it shall be.", dir_okay=False)
+    ] = None,
+    resample: Annotated[bool, typer.Option("--resample", help="Paint the same things once more.")] = False,
+    restore: Annotated[
+        Path | None,
+        typer.Option(help="Photo that the region is taken back from.", metavar="SOURCE", dir_okay=False),
+    ] = None,
+    map_file: Annotated[
+        Path | None, typer.Option("--map", help="Label map of the picture as it is.", dir_okay=False)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the noise; random if not given.")] = None,
+    style: Annotated[
+        str | None, typer.Option(help="A style's name or code; the picture's own if not given.")
+    ] = None,
+    feather: Annotated[
+        float | None, typer.Option(help="Pixels over which the edit fades in; 0 for a hard edge.")
+    ] = None,
+    blend: Annotated[str | None, typer.Option(help="pyramid, feather or poisson.")] = None,
+    segmenter: Annotated[str | None, typer.Option(help="Who reads the labels if no map is given.")] = None,
+    quality: Annotated[int | None, typer.Option(help="Quality of JPEG, 1 to 100.")] = None,
+    embed_map: Annotated[bool, typer.Option("--embed-map", help="Keep the label map in the PNG.")] = False,
+    model: Annotated[str | None, typer.Option(help="Model id.", rich_help_panel="What paints")] = None,
+    models_dir: ModelsDir = None,
+    device: Device = None,
+    precision: Precision = None,
+    threads: Threads = None,
+) -> None:
+    """Edit a region of a picture, and nothing else, without a server: --label or --new-map, --resample, or
+    --restore."""
+    with _errors_said():
+        from server import commands, editing_commands
+
+        files = {"image": photo, "region": region, "map": map_file, "new_map": new_map, "source": restore}
+        editing_commands.edit(
+            commands.settings_of(
+                {"models_dir": models_dir, "device": device, "precision": precision, "threads": threads}
+            ),
+            output,
+            {name: path for name, path in files.items() if path is not None},
+            {
+                "action": "restore" if restore else "resample" if resample else "relabel",
+                "label": label,
+                "seed": seed,
+                "style": _style(style),
+                "feather": feather,
+                "blend": blend,
+                "segmenter": segmenter,
+                "quality": quality,
+                "embed_map": embed_map,
+                "model": model,
+            },
+        )
+
+
+@app.command()
+def segment(
+    photo: Annotated[Path, typer.Argument(help="Photo: PNG, JPEG or WebP.", dir_okay=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Label map to write, .png.", dir_okay=False)],
+    model: Annotated[str | None, typer.Option(help="Model whose labels the map has.")] = None,
+    segmenter: Annotated[str | None, typer.Option(help="Segmenter id, such as ade20k.")] = None,
+    max_side: Annotated[int | None, typer.Option(help="Longest side of the map, in pixels.")] = None,
+    models_dir: ModelsDir = None,
+    device: Device = None,
+    precision: Precision = None,
+    threads: Threads = None,
+) -> None:
+    """Read a photo's label map, without a server."""
+    with _errors_said():
+        from server import commands, editing_commands
+
+        settings = commands.settings_of(
+            {"models_dir": models_dir, "device": device, "precision": precision, "threads": threads}
+        )
+        fields: dict[str, object] = {"model": model, "segmenter": segmenter, "max_side": max_side}
+        editing_commands.segment(settings, photo, output, fields)
+
+
+segmenter_app = typer.Typer(help="The pretrained segmenter, which is optional.", no_args_is_help=True)
+app.add_typer(segmenter_app, name="segmenter")
+
+
+@segmenter_app.command("fetch")
+def segmenter_fetch(
+    force: Annotated[bool, typer.Option("--force", help="Fetch it again.")] = False,
+) -> None:
+    """Download the pretrained ADE20K segmenter, about 240 MB, from huggingface.co. Nothing else ever does."""
+    with _errors_said():
+        from server import commands, editing_commands
+
+        editing_commands.fetch(commands.settings_of({}), force=force)
+
+
+@app.command()
 def models(models_dir: ModelsDir = None, as_json: AsJson = False) -> None:
     """List the models at hand."""
     with _errors_said():

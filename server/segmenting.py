@@ -7,6 +7,7 @@ Two kinds: model files of ours, which the library knows, and one pretrained ADE2
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import shutil
 import tempfile
@@ -132,6 +133,15 @@ def shares(labels: Map, known: LabelSet) -> list[tuple[Label, float]]:
     counts = np.bincount(labels.ravel(), minlength=256)
     order = np.argsort(-counts, kind="stable").tolist()
     return [(known.by_id[number], float(counts[number] / labels.size)) for number in order if counts[number]]
+
+
+def map_size(size: tuple[int, int], max_side: int | None, max_pixels: int) -> tuple[int, int]:
+    """Width and height of a photo's map: its own size, unless a limit asks for less."""
+    width, height = size
+    scale = min(1.0, math.sqrt(max_pixels / (width * height)))
+    if max_side is not None:
+        scale = min(scale, max_side / max(width, height))
+    return max(1, int(width * scale)), max(1, int(height * scale))
 
 
 # -- The pretrained one's files

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -20,7 +19,7 @@ from server.negotiation import choose_answer
 from server.photos import decode_photo
 from server.schemas import problem_responses
 from server.schemas_editing import PHOTO, Converted, LabelRef, LabelShare, Segmented, SegmentRequest
-from server.segmenting import READING_SIDE, Reader, Reading, in_labels, shares
+from server.segmenting import READING_SIDE, Reader, Reading, in_labels, map_size, shares
 from server.services import Services, ServicesOf
 from server.uploads import Upload, read_upload, request_body
 from server.worker import Place
@@ -114,15 +113,6 @@ def _seen(
     width, height = map_size(size, fields.max_side, services.settings.max_map_pixels)
     resized = resize_nearest(reading.map, width, height)
     return _Seen(*size, resized, encode_map(resized, spec.labels), reading)
-
-
-def map_size(size: tuple[int, int], max_side: int | None, max_pixels: int) -> tuple[int, int]:
-    """Width and height of a photo's map: its own size, unless a limit asks for less."""
-    width, height = size
-    scale = min(1.0, math.sqrt(max_pixels / (width * height)))
-    if max_side is not None:
-        scale = min(scale, max_side / max(width, height))
-    return max(1, int(width * scale)), max(1, int(height * scale))
 
 
 def _segmented(seen: _Seen, spec: ModelSpec, info: Reader) -> Segmented:

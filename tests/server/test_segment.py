@@ -17,8 +17,7 @@ from engine.pretrained import PretrainedSegmenter, class_names
 from models.labels import Label, LabelSet, load_label_set
 from server import segmenting
 from server.errors import Problem
-from server.routes.segment import map_size
-from server.segmenting import ADE20K, REVISION, Segmenters, in_labels
+from server.segmenting import ADE20K, REVISION, Segmenters, in_labels, map_size
 from tests.server.conftest import LANDSCAPE, Client, run
 from tests.server.photographs import pillow, png, samples
 from tests.server.tiny_server import problem, tiny_library
