@@ -19,7 +19,7 @@ const READ = 900;
 export const STEPS = [
   {
     text: "Choose what to paint: a mountain, for example.",
-    at: "#palette",
+    at: ".palette",
     done: (now, before) => now.label !== before.label,
   },
   {
@@ -47,7 +47,7 @@ export function mountGuide(studio) {
   const text = make("p", { class: "guide-text", role: "status" });
   const count = make("span", { class: "guide-count", "aria-hidden": "true" });
   const next = make("button", { type: "button", class: "guide-button" });
-  const skip = make("button", { type: "button", class: "guide-button quiet" }, t("Skip the guide"));
+  const skip = make("button", { type: "button", class: "guide-button quiet" }, t("Skip"));
   card.append(count, text, next, skip);
   let step = -1;
   const moment = () => ({ ...studio.state, revision: studio.state.document?.revision ?? 0 });
@@ -57,6 +57,10 @@ export function mountGuide(studio) {
   let going;
 
   const place = () => {
+    // In the middle of the stage, where that is not the whole page.
+    const stage = byId("stage", HTMLElement).getBoundingClientRect();
+    card.style.maxWidth = `${Math.min(640, Math.max(320, stage.width - 16))}px`;
+    card.style.translate = `${(stage.left + stage.right - innerWidth) / 2}px 0`;
     const targets = /** @type {HTMLElement[]} */ ([...document.querySelectorAll(STEPS[step]?.at ?? "html")]);
     const target = targets.find((one) => one.checkVisibility({ visibilityProperty: true }));
     spot.hidden = !target;
