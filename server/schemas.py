@@ -106,14 +106,6 @@ class GenerateRequest(BaseModel):
     )
 
 
-class GenerateJson(GenerateRequest):
-    """The same with the files in base64."""
-
-    mask: str = Field(description="The label map file (PNG or lossless WebP) in base64.")
-    style_map: str | SkipJsonSchema[None] = Field(None, description=f"{STYLE_MAP} The file in base64.")
-    instances: str | SkipJsonSchema[None] = Field(None, description=f"{INSTANCES} The file in base64.")
-
-
 class Generated(BaseModel):
     """The answer to /generate on `Accept: application/json`."""
 

@@ -16,13 +16,14 @@ from starlette.requests import Request
 
 from models.spec import MAX_STYLE_DIM
 from server.errors import Problem
+from server.protocol import MAX_REGIONS
 
 Fields = TypeVar("Fields", bound=BaseModel)
 
 _MAX_FIELDS: Final = 24
-_MAX_FIELD_BYTES: Final = 128 * 1024  # the longest style code in decimal digits
+_MAX_FIELD_BYTES: Final = MAX_REGIONS * 128 * 1024  # the longest style codes in decimal digits
 _MAX_NAME: Final = 64
-_MAX_SEPARATORS: Final = 2 * MAX_STYLE_DIM
+_MAX_SEPARATORS: Final = (2 + MAX_REGIONS) * MAX_STYLE_DIM
 """Most commas, brackets and braces of a JSON body: base64 has none, and a style code one for each number."""
 _PIECE: Final = 64 * 1024
 _JSON: Final[TypeAdapter[Any]] = TypeAdapter(Any)
@@ -58,7 +59,7 @@ async def read_upload(
             "unsupported-body",
             "Not a body that is understood",
             f"The body is {media or 'of no stated type'!r}.",
-            f"Send multipart/form-data with a file field named {required[0]}, or application/json with the "
+            f"Send multipart/form-data with a file field named {names[0]}, or application/json with the "
             "files in base64.",
             headers={"Accept": "multipart/form-data, application/json"},
         )
@@ -128,10 +129,12 @@ async def _form_files(form: FormData, names: Sequence[str]) -> dict[str, bytes]:
 
 
 def _array(name: str, text: str) -> object:
+    _check_size(text.encode("utf-8", "replace"))
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise _misfit(name, "it is not a JSON array", "Send numbers in brackets: [0.1, -1.2, …].") from None
+        next_step = "Send a style code as numbers in brackets, [0.1, -1.2, …], and several in brackets again."
+        raise _misfit(name, "it is not a JSON array", next_step) from None
 
 
 def _misfit(name: str, why: str, next_step: str) -> Problem:
@@ -162,14 +165,14 @@ def _decoded(name: str, text: object) -> bytes:
 
 
 def _check_size(body: bytes) -> None:
-    """Refuse a body of so many values that parsing it would hold the event loop up: at most one more than it
+    """Refuse JSON of so many values that parsing it would hold the event loop up: at most one more than it
     has commas and brackets. Counting stops early."""
     separators = 0
     for start in range(0, len(body), _PIECE):
         piece = body[start : start + _PIECE]
         separators += piece.count(b",") + piece.count(b"[") + piece.count(b"{")
         if separators > _MAX_SEPARATORS:
-            raise unreadable("JSON body", "It holds more values than any request needs.")
+            raise unreadable("JSON", "It holds more values than any request needs.")
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import base64
 import time
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from models.spec import ModelSpec
-from server.bodies import GenerateBody, read_generate
 from server.codecs import MEDIA_TYPES, decode_instances, decode_map
 from server.connection import unless_gone
 from server.errors import CLIENT_CLOSED_REQUEST, Problem
 from server.negotiation import Answer, choose_answer
 from server.rendering import Rendered
 from server.requests import Order, check_format, order_of, picture_file
-from server.schemas import (
-    INSTANCES,
-    STYLE_MAP,
-    Generated,
-    GenerateJson,
-    GenerateRequest,
-    problem_responses,
-)
+from server.schemas import INSTANCES, STYLE_MAP, Generated, GenerateRequest, problem_responses
 from server.services import Services, ServicesOf, reads_instances
 from server.styles import decode_style_map
+from server.uploads import Upload, read_upload, request_body
 from server.worker import Place
 
 router = APIRouter(tags=["paint"])
+
+_FILES = {
+    "mask": "The label map: PNG or lossless WebP.",
+    "instances": INSTANCES,
+    "style_map": STYLE_MAP,
+}
 
 
 # Two pixels wide and high, as PNG: sky over mountain; the first style over the picture's own.
@@ -61,26 +59,6 @@ _EXAMPLES = {
 }
 
 
-def _request_body() -> dict[str, Any]:
-    json_schema = GenerateJson.model_json_schema()
-    form_schema = GenerateRequest.model_json_schema()
-    files = {
-        "mask": "The label map: PNG or lossless WebP.",
-        "instances": INSTANCES,
-        "style_map": STYLE_MAP,
-    }
-    form_schema["properties"] = {
-        **{name: {"type": "string", "format": "binary", "description": what} for name, what in files.items()},
-        **form_schema["properties"],
-    }
-    form_schema["required"] = ["mask"]
-    content = {
-        "multipart/form-data": {"schema": form_schema},
-        "application/json": {"schema": json_schema, "examples": _EXAMPLES},
-    }
-    return {"requestBody": {"required": True, "content": content}}
-
-
 _PICTURE = {
     "description": "The picture, or JSON that holds it.",
     "content": {
@@ -103,7 +81,7 @@ _PICTURE = {
     "/generate",
     summary="Paint a photo from a label map",
     response_class=Response,
-    openapi_extra=_request_body(),
+    openapi_extra=request_body(GenerateRequest, _FILES, ("mask",), _EXAMPLES),
     responses={200: _PICTURE, **problem_responses(400, 403, 404, 406, 408, 413, 415, 422, 503)},
 )
 async def generate(request: Request, services: ServicesOf) -> Response:
@@ -111,7 +89,9 @@ async def generate(request: Request, services: ServicesOf) -> Response:
     set's colours. Equal map, seed, style and model give the same picture.
     """
     with services.worker.upload():
-        body = await read_generate(request)
+        body = await read_upload(request, GenerateRequest, (), tuple(_FILES))
+        if "mask" not in body.files:
+            raise _no_mask()
     with services.worker.place() as place:
         answer = choose_answer(body.fields.format, request.headers.get("accept", ""))
         check_format(body.fields, answer.format)
@@ -120,7 +100,7 @@ async def generate(request: Request, services: ServicesOf) -> Response:
     return response if response is not None else Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-async def _paint(services: Services, place: Place, body: GenerateBody, answer: Answer) -> Response:
+async def _paint(services: Services, place: Place, body: Upload[GenerateRequest], answer: Answer) -> Response:
     started, fields = time.perf_counter(), body.fields
     spec = services.library.spec(fields.model)
     order = await services.in_codec_pool(_order, services, spec, body)
@@ -144,18 +124,28 @@ async def _paint(services: Services, place: Place, body: GenerateBody, answer: A
     return response
 
 
-def _order(services: Services, spec: ModelSpec, body: GenerateBody) -> Order:
+def _order(services: Services, spec: ModelSpec, body: Upload[GenerateRequest]) -> Order:
     """Decode the files. Raises Problem."""
     most = services.settings.max_map_pixels
-    labels = decode_map(body.mask, spec.labels, most)
+    labels = decode_map(body.files["mask"], spec.labels, most)
     instances = style_map = None
-    if body.instances is not None:
+    if "instances" in body.files:
         if not reads_instances(spec):
             raise _reads_no_instances(spec)
-        instances = decode_instances(body.instances, labels.shape)
-    if body.style_map is not None:
-        style_map = decode_style_map(body.style_map, most)
+        instances = decode_instances(body.files["instances"], labels.shape)
+    if "style_map" in body.files:
+        style_map = decode_style_map(body.files["style_map"], most)
     return order_of(spec, body.fields, labels, services.limits, instances, style_map)
+
+
+def _no_mask() -> Problem:
+    return Problem(
+        422,
+        "no-mask",
+        "No mask",
+        "The body has no file in a field named mask.",
+        "Send the label map as a file: curl -F mask=@lake.png … In JSON, send it in base64.",
+    )
 
 
 def _reads_no_instances(spec: ModelSpec) -> Problem:

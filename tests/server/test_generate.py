@@ -212,7 +212,8 @@ def test_quality_changes_the_file(client: Client, scene: np.ndarray) -> None:
         ({"content": b"{", "headers": {"content-type": "application/json"}}, 400, "unreadable-body"),
         ({"content": b"\xff", "headers": {"content-type": "application/json"}}, 400, "unreadable-body"),
         ({"json": {"mask": "!!"}}, 400, "unreadable-body"),
-        ({"json": {}}, 422, "invalid-value"),
+        ({"json": {}}, 422, "no-mask"),
+        ({"json": []}, 400, "unreadable-body"),
         ({"json": {"mask": "", "seed": -1}}, 422, "invalid-value"),
         ({"json": {"mask": ""}}, 415, "unsupported-mask"),
         ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400, "unreadable-body"),
@@ -226,7 +227,8 @@ def test_quality_changes_the_file(client: Client, scene: np.ndarray) -> None:
             400,
             "unreadable-body",
         ),
-        ({"data": {"mask": "text"}, "files": {"other": b"x"}}, 422, "no-mask"),
+        ({"data": {"mask": "text"}, "files": {"instances": b"x"}}, 422, "invalid-value"),
+        ({"files": {"other": b"x"}}, 422, "invalid-value"),
     ],
 )
 def test_bodies_that_cannot_be_read(client: Client, sent: dict[str, Any], status: int, code: str) -> None:
@@ -288,7 +290,7 @@ def test_values_that_do_not_fit(
     [
         (json.dumps({"mask": "", **{f"unknown{number}": 0 for number in range(100_000)}}), "values"),
         ("[" * 100_000, "values"),
-        (json.dumps({"mask": "", **{f"unknown{number}": 0 for number in range(16)}}), "17 fields"),
+        (json.dumps({"mask": "", **{f"unknown{number}": 0 for number in range(24)}}), "25 fields"),
         (json.dumps({"mask": "", "x" * 65: 0}), "name"),
     ],
 )
@@ -298,7 +300,7 @@ def test_json_of_many_or_long_names_is_refused_before_it_is_validated(
     def validated(*_: object) -> None:
         raise AssertionError("it was validated")
 
-    monkeypatch.setattr("server.bodies.GenerateJson.model_validate", validated)
+    monkeypatch.setattr("server.schemas.GenerateRequest.model_validate", validated)
 
     async def main() -> None:
         async with client() as http:
