@@ -74,7 +74,8 @@ def feathered(window: StylePlane, reach: int) -> tuple[Sequence[int], Parts]:
     parts[own] = 0
     strongest = parts.max(axis=0)
     parts += own * (_FINE - strongest)
-    return [int(style) for style in found], apportioned(parts, _FINE)
+    several = len(found) > 2  # two add up as they are
+    return [int(style) for style in found], apportioned(parts, _FINE) if several else parts
 
 
 def _squared_distance(mask: NDArray[np.bool_], reach: int) -> NDArray[np.int16]:
@@ -108,10 +109,22 @@ def apportioned(parts: Parts, steps: int) -> Parts:
     Args:
         parts: int32 (styles, …), non-negative, not all zero at any place.
     """
-    up_to = np.cumsum(parts, axis=0, dtype=np.int64)
-    total = up_to[-1]
-    rounded = (2 * steps * up_to + total) // (2 * total)
-    return np.diff(rounded, axis=0, prepend=0).astype(np.int32)
+    # With all styles in a row, the places where they end are rounded; exactly, for the numbers are whole, and
+    # so small that float64 confuses no quotient with a half.
+    total = parts.sum(axis=0, dtype=np.float64)
+    found = np.empty_like(parts)
+    end, rounded = np.zeros_like(total), np.zeros_like(parts[0])
+    for part, share in zip(parts, found, strict=True):
+        end += part
+        before, rounded = rounded, np.floor(steps * end / total + 0.5).astype(np.int32)
+        np.subtract(rounded, before, out=share)
+    return found
+
+
+def _doubled_cells(parts: Parts) -> Parts:
+    """What is in two by two cells: int32 (styles, h, w) → (styles, h/2, w/2)."""
+    pairs = parts[:, ::2] + parts[:, 1::2]
+    return pairs[:, :, ::2] + pairs[:, :, 1::2]
 
 
 class BlendVocabulary:
@@ -119,6 +132,7 @@ class BlendVocabulary:
 
     def __init__(self) -> None:
         self._halves, self._whole = Interner(), Interner()
+        self._halves.numbers(np.zeros(1, np.int64))  # number 0: no style of this half
 
     @property
     def count(self) -> int:
@@ -134,8 +148,10 @@ class BlendVocabulary:
         for style, part in zip(styles, parts, strict=True):
             half, place = divmod(style, _IN_A_KEY)
             halves[half] |= part.astype(np.int64) << _BITS * place
-        first, second = self._halves.numbers(halves).astype(np.int64)
-        return self._whole.numbers(first | second << _NUMBER)
+        key = self._halves.numbers(halves[0]).astype(np.int64)
+        if max(styles) >= _IN_A_KEY:
+            key |= self._halves.numbers(halves[1]).astype(np.int64) << _NUMBER
+        return self._whole.numbers(key)
 
     def shares(self, styles: int) -> NDArray[np.float32]:
         """Every blend, by number: how much of each style, float32 (count, styles), 1 in all."""
@@ -188,13 +204,10 @@ class BlendLevel:
         """Number the cells of a rectangle anew; False if there are more blends than may be.
 
         Args:
-            rect: in pixels, whole cells. parts: int32 (styles, h, w) of `_FINE`, one for each of its pixels.
+            rect: in pixels, whole cells. parts: int32 (styles, h, w), of each of its cells.
         """
-        factor = self.factor
-        height, width = parts.shape[1] // factor, parts.shape[2] // factor
-        cells = parts.reshape(-1, height, factor, width, factor).sum(axis=(2, 4), dtype=np.int32)
-        coarse = apportioned(cells, steps) * (STEPS // steps)
-        self._numbers[rect.sampled(factor).slices] = self._vocabulary.numbers(styles, coarse)
+        blends = apportioned(parts, steps) * (STEPS // steps)
+        self._numbers[rect.sampled(self.factor).slices] = self._vocabulary.numbers(styles, blends)
         self._index = None
         return self.count <= self._most
 
@@ -231,7 +244,8 @@ class Blends:
 
     Args:
         size: (H, W) of the padded canvas. reach: see `reach_of`.
-        factors: pixels per cell of each level, coarsest first. row_bytes: of one blend's row, by level.
+        factors: pixels per cell of each level, powers of two, coarsest first.
+        row_bytes: what one blend's rows take, by level.
     """
 
     def __init__(
@@ -284,9 +298,12 @@ class Blends:
                 band.right + self.reach,
             )
             styles, parts = feathered(piece(around), self.reach)
-            fit = [level.number(band, styles, parts, steps) for level in self.levels]
-            if steps > 1 and not all(fit):
-                return False
+            factor = 1
+            for level in reversed(self.levels):
+                while factor < level.factor:
+                    parts, factor = _doubled_cells(parts), 2 * factor
+                if not level.number(band, styles, parts, steps) and steps > 1:
+                    return False
         return True
 
     def _bands(self, rect: Rect) -> Iterator[Rect]:

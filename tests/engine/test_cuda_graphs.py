@@ -78,6 +78,32 @@ def frames(model: Model) -> RecordedTrunk:
     return model.frames
 
 
+@pytest.mark.parametrize("name", ["built-in", "oasis"])
+def test_styles_by_region_come_and_go(name: str) -> None:
+    """Those of the built-in family are painted without a recording, and what is recorded stays good."""
+    tape = Tape()
+    model, plain = recording(family(name), tape), engine_of(family(name), "torch fp32")
+    labels = labels_for(model)
+    one, other = (painter_of(where, labels) for where in (model, plain))
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randn(2, model.spec.style_dim, generator=generator).tolist()
+    planes = [np.zeros_like(labels), blocky(*labels.shape, 3, 1, cell=5), blocky(*labels.shape, 3, 2, cell=3)]
+    for painter in (one, other):
+        painter.set_regions(codes)
+    replayed: list[tuple[int, int]] = []
+    for turn in (0, 0, 0, 1, 1, 1, 2, 2, 0, 1, 0):
+        for painter in (one, other):
+            painter.set_style_plane(planes[turn])
+        before = tape.replayed
+        assert np.array_equal(one.render(), other.render())
+        if turn == 0 or name == "built-in":
+            replayed.append((turn, tape.replayed - before))
+    assert replayed[2] == (0, 1)
+    if name == "built-in":
+        assert all(count == 0 for turn, count in replayed if turn)
+        assert replayed[-1] == (0, 1)
+
+
 @pytest.mark.parametrize("name", PAINTED)
 def test_recorded_frames_are_the_same_bytes(name: str) -> None:
     """Maps and styles by turns: tables grow, inputs change, replayed frames follow."""
