@@ -1,0 +1,226 @@
+"""The layers panel: what it shows, what mouse and keyboard can do with it, and that undo covers it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import Studio
+
+
+@pytest.fixture
+def layers(studio: Studio) -> Studio:
+    studio.do("panel-layers")
+    return studio
+
+
+def listed(page: Page) -> Locator:
+    return page.get_by_role("listbox", name="Layers, the top first")
+
+
+def names(page: Page) -> list[str]:
+    """The top first."""
+    return listed(page).locator(".layer-name").all_text_contents()
+
+
+def chosen(page: Page) -> list[str]:
+    return listed(page).locator("[aria-selected=true] .layer-name").all_text_contents()
+
+
+def option(page: Page, name: str) -> Locator:
+    return listed(page).get_by_role("option").filter(has_text=name)
+
+
+def switch(page: Page, what: str, name: str) -> Locator:
+    return page.get_by_role("button", name=f"{what}: {name}", exact=True)
+
+
+def stack(studio: Studio) -> list[list[object]]:
+    """What the document holds, the bottom first: name, visible, locked, and the number of holes."""
+    return studio.read(
+        "s.studio.document.layers.map((l) => "
+        "[l.name, l.visible, l.locked, l.map.data.filter((id) => id === 255).length])"
+    )
+
+
+def test_layers_are_painted_apart_and_shown_as_one(layers: Studio) -> None:
+    page, before, photo = layers.page, layers.labels, layers.picture
+    assert names(page) == ["Background"]
+    expect(layers.button("layer-remove")).to_be_disabled()
+    expect(layers.button("layer-merge")).to_be_disabled()
+    layers.do("layer-add")
+    assert names(page) == ["Layer 1", "Background"]
+    assert chosen(page) == ["Layer 1"]
+    assert stack(layers)[1][3] == before.size, "nothing is on it yet"
+    assert np.array_equal(layers.labels, before)
+    layers.choose("snow")
+    layers.drag((0.2, 0.5), (0.8, 0.5))
+    snow = layers.id_of("snow")
+    painted = layers.labels
+    assert (painted != before).sum() > 300
+    assert set(painted[painted != before]) == {snow}
+    assert layers.read("s.studio.document.layers[0].map.data[128 * 256 + 128]") == before[128, 128]
+    shown = layers.settle().picture
+    assert shown != photo
+    # Hidden, nothing of it shows, and nobody paints on it by mistake.
+    switch(page, "Visible", "Layer 1").click()
+    assert np.array_equal(layers.labels, before)
+    assert layers.settle().picture == photo
+    layers.drag((0.2, 0.2), (0.8, 0.2))
+    assert np.array_equal(layers.labels, before)
+    switch(page, "Visible", "Layer 1").click()
+    assert layers.settle().picture == shown
+    switch(page, "Locked", "Layer 1").click()
+    layers.drag((0.2, 0.2), (0.8, 0.2))
+    assert np.array_equal(layers.labels, painted), "locked, it keeps its labels"
+    option(page, "Background").click()
+    assert chosen(page) == ["Background"]
+    layers.drag((0.2, 0.2), (0.8, 0.2))
+    assert layers.labels[51, 128] == snow
+    layers.settle()
+
+
+def test_everything_is_undone_and_redone(layers: Studio) -> None:
+    page = layers.page
+    layers.do("layer-add")
+    layers.choose("snow")
+    layers.drag((0.2, 0.5), (0.8, 0.5))
+    layers.do("layer-duplicate")
+    assert names(page) == ["Layer 1 copy", "Layer 1", "Background"]
+    layers.choose("road")
+    layers.drag((0.5, 0.2), (0.5, 0.8))
+    states = [(stack(layers), layers.labels)]
+    for action in ("layer-merge", "layer-add", "layer-remove", "layer-flatten"):
+        layers.do(action)
+        states.append((stack(layers), layers.labels))
+    assert [len(layer) for layer, _ in states] == [3, 2, 3, 2, 1]
+    for _, labels in states:
+        assert np.array_equal(labels, states[0][1]), "merging and flattening change nothing that shows"
+    for expected, labels in reversed(states[:-1]):
+        page.keyboard.press("Control+z")
+        assert stack(layers) == expected
+        assert np.array_equal(layers.labels, labels)
+        assert len(names(page)) == len(expected), "the list follows"
+    for expected, _ in states[1:]:
+        page.keyboard.press("Control+Shift+z")
+        assert stack(layers) == expected
+    layers.settle()
+
+
+def test_a_drag_moves_a_layer(layers: Studio) -> None:
+    page = layers.page
+    for label, y in (("snow", 0.5), ("road", 0.52)):
+        layers.do("layer-add")
+        layers.choose(label)
+        layers.drag((0.2, y), (0.8, y))
+    assert names(page) == ["Layer 2", "Layer 1", "Background"]
+    assert layers.labels[131, 128] == layers.id_of("road")
+    source, target = option(page, "Layer 2").bounding_box(), option(page, "Layer 1").bounding_box()
+    assert source is not None
+    assert target is not None
+    x, y = source["x"] + 60, source["y"] + source["height"] / 2
+    below = target["y"] + 0.8 * target["height"]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, below, steps=5)
+    assert names(page) == ["Layer 2", "Layer 1", "Background"], "not before it is let go of"
+    page.mouse.up()
+    assert names(page) == ["Layer 1", "Layer 2", "Background"]
+    assert layers.labels[131, 128] == layers.id_of("snow")
+    page.keyboard.press("Control+z")
+    assert names(page) == ["Layer 2", "Layer 1", "Background"]
+    # To the bottom: what was nothing there becomes sky, since something must show.
+    bottom = option(page, "Background").bounding_box()
+    assert bottom is not None
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, bottom["y"] + bottom["height"] - 4, steps=5)
+    page.mouse.up()
+    assert names(page) == ["Layer 1", "Background", "Layer 2"]
+    assert stack(layers)[0][3] == 0
+    layers.settle()
+
+
+def test_the_keyboard_does_it_all(layers: Studio) -> None:
+    page = layers.page
+    layers.do("layer-add")
+    layers.do("layer-add")
+    listed(page).focus()
+    page.keyboard.press("ArrowDown")
+    assert chosen(page) == ["Layer 1"]
+    active = listed(page).get_attribute("aria-activedescendant")
+    assert active == listed(page).locator("[aria-selected=true]").get_attribute("id")
+    page.keyboard.press("Alt+ArrowUp")
+    assert names(page) == ["Layer 1", "Layer 2", "Background"]
+    page.keyboard.press("Alt+ArrowUp")  # it is on top already
+    page.keyboard.press("Alt+ArrowDown")
+    assert names(page) == ["Layer 2", "Layer 1", "Background"]
+    page.keyboard.press("F2")
+    field = page.get_by_role("textbox", name="Layer 1")
+    expect(field).to_be_focused()
+    field.fill("Clouds")
+    page.keyboard.press("Enter")
+    assert names(page) == ["Layer 2", "Clouds", "Background"]
+    expect(listed(page)).to_be_focused()
+    page.keyboard.press("F2")
+    page.keyboard.type("Nothing")
+    page.keyboard.press("Escape")
+    assert names(page) == ["Layer 2", "Clouds", "Background"]
+    page.keyboard.press("Space")
+    assert stack(layers)[1][:2] == ["Clouds", False]
+    expect(option(page, "Clouds")).to_have_attribute("aria-label", "Clouds, 2 of 3 from the bottom, hidden")
+    page.keyboard.press("Home")
+    assert chosen(page) == ["Layer 2"]
+    page.keyboard.press("Delete")
+    assert names(page) == ["Clouds", "Background"]
+    page.keyboard.press("End")
+    page.keyboard.press("Delete")
+    page.keyboard.press("Delete")
+    assert names(page) == ["Clouds"], "the last one stays"
+    assert stack(layers)[0][3] == 0
+    layers.settle()
+
+
+def test_names_are_typed_where_they_stand(layers: Studio) -> None:
+    page = layers.page
+    option(page, "Background").dblclick()
+    field = page.get_by_role("textbox", name="Background")
+    field.fill("b")  # a key of the brush, elsewhere
+    layers.page.locator("#layers-name").click()
+    assert names(page) == ["b"]
+    assert stack(layers)[0][0] == "b"
+    page.keyboard.press("Control+z")
+    assert names(page) == ["Background"]
+    option(page, "Background").dblclick()
+    page.get_by_role("textbox", name="Background").fill("   ")
+    page.keyboard.press("Enter")
+    assert names(page) == ["Background"], "no layer is without a name"
+
+
+def test_thumbnails_follow_the_layer(layers: Studio) -> None:
+    page = layers.page
+    layers.do("layer-add")
+    thumb = option(page, "Layer 1").locator(".layer-thumb")
+    empty = thumb.screenshot()
+    layers.choose("snow")
+    layers.drag((0.1, 0.5), (0.9, 0.5))
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(500)
+    assert thumb.screenshot() != empty
+    page.keyboard.press("Control+z")
+    page.wait_for_timeout(500)
+    assert thumb.screenshot() == empty
+    layers.settle()
+
+
+def test_there_are_as_many_layers_as_there_may_be(layers: Studio) -> None:
+    page = layers.page
+    for _ in range(31):
+        layers.do("layer-add")
+    assert len(names(page)) == 32
+    assert len(set(names(page))) == 32
+    layers.do("layer-add")
+    expect(page.get_by_role("alert")).to_contain_text("as many layers as there may be")
+    assert len(names(page)) == 32
+    layers.settle()
