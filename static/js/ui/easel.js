@@ -37,6 +37,6 @@ export function easelOf(studio) {
     scale: () => studio.state.zoom,
     select: (selection) => studio.select(selection),
     sketch: (sketch) => studio.store.set({ sketch }),
-    refused: (error) => studio.ports.say({ ...noticeOf(error, ""), key: "refused" }),
+    refused: (error) => studio.ports.say({ ...noticeOf(error, ""), key: "refused", lasting: false }),
   };
 }

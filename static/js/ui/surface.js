@@ -102,6 +102,8 @@ export class Surface {
   #down(pane, event) {
     if (!this.studio.state.document) return;
     event.preventDefault();
+    // Arrows and Space are for the painting now, no longer for the button or label that was clicked last.
+    if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
     this.latest = { pane, event };
     pane.frame.setPointerCapture(event.pointerId);
     this.#hover(event);
