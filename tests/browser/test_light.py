@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.conftest import PATIENCE, House, Studio
 from tests.tiny import STYLE_DIM
@@ -29,7 +29,7 @@ def lights(studio: Studio) -> Studio:
 
 
 def preset(page: Page, name: str) -> Locator:
-    return page.get_by_role("toolbar", name="Light").get_by_role("button", name=name, exact=True)
+    return page.get_by_role("toolbar", name="Lights by name").get_by_role("button", name=name, exact=True)
 
 
 def panel(page: Page) -> Locator:
@@ -392,6 +392,31 @@ def test_kept_lights_come_back(lights: Studio) -> None:
     until_count(kept, 1)
     page.get_by_label("Model").select_option("coco")
     lights.settle()
+
+
+def test_on_a_phone_the_sheet_makes_room_for_painting(browser: Browser, house: House) -> None:
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, reduced_motion="reduce"
+    )
+    try:
+        page = context.new_page()
+        studio = Studio(page, house.url).open()
+        studio.read("void s.studio.setModel('lights')")
+        before = studio.settle().picture
+        studio.button("panel-light").tap()
+        page.get_by_role("button", name="Paint with a light").tap()
+        expect(panel(page)).to_be_hidden()
+        preset(page, "Winter light").scroll_into_view_if_needed()
+        preset(page, "Winter light").tap()
+        for x in (0.2, 0.5, 0.8):
+            page.touchscreen.tap(*studio.at(x, 0.5))
+        assert (styles(studio) == 1).sum() > 100
+        assert studio.settle().picture != before
+        studio.choose("snow")
+        assert studio.read("s.studio.state.plane") == "labels"
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    finally:
+        context.close()
 
 
 def test_lights_for_parts_go_over_the_wire_as_small_rectangles(page: Page, house: House) -> None:

@@ -16,7 +16,7 @@ from tests.browser.conftest import PATIENCE, House, Studio
 
 
 def preset(page: Page, name: str) -> Locator:
-    return page.get_by_role("toolbar", name="Light").get_by_role("button", name=name, exact=True)
+    return page.get_by_role("toolbar", name="Lights by name").get_by_role("button", name=name, exact=True)
 
 
 def pressed(page: Page) -> list[str]:

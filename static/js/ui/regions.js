@@ -11,6 +11,8 @@ import { editText } from "./rename.js";
 
 /** Shares are counted when the hand has rested so long, in milliseconds. */
 const REST = 200;
+/** Where panels are sheets: see studio.css. */
+const SHEET = "(width < 640px), (height < 520px)";
 
 /**
  * @param {HTMLElement} host
@@ -27,6 +29,11 @@ export function mountRegions(host, studio) {
   const hint = make("p", { class: "quiet" });
   const list = make("ul", { class: "regions", "aria-label": t("Lights in this picture") });
   host.append(paint, none, hint, list);
+  // On a phone the panel is a sheet over the map that is to be painted on, and over the lights to choose from.
+  studio.store.watch(["plane", "region"], ({ panels, plane }) => {
+    if (plane !== "styles" || !matchMedia(SHEET).matches) return;
+    studio.store.set({ panels: panels.filter((panel) => panel !== "light") });
+  });
   /** @type {HTMLElement[]} by style number */
   let shares = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -81,7 +88,7 @@ export function mountRegions(host, studio) {
     const focused = list.contains(window.document.activeElement);
     shares = [];
     list.replaceChildren(
-      row(t("The whole picture’s light"), 0),
+      row(t("The picture’s own"), 0),
       ...regions.map(({ title }, i) => row(title ?? t("A light of its own"), i + 1)),
     );
     if (focused) /** @type {HTMLElement | null} */ (list.querySelector(".region"))?.focus();
