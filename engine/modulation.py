@@ -133,7 +133,7 @@ class LevelTables:
     def _compute(self, numbers: Numbers) -> None:
         """Compute the rows of distinct windows, in ascending order."""
         count = self.vocabulary.count
-        self._rows = [_room(part, count) for part in self._rows]
+        self._rows = [with_room(part, count) for part in self._rows]
         nine = self.vocabulary.nine_windows(numbers)
         made_of = np.zeros(self.vocabulary.count_of_3, np.bool_)
         made_of[nine] = True
@@ -159,11 +159,11 @@ class LevelTables:
         return upload(numbers, self._backend.device)
 
 
-def _room(part: Tensor, count: int) -> Tensor:
-    """The same rows, with room for `count`."""
+def with_room(part: Tensor, count: int) -> Tensor:
+    """The same rows, the first dimension, with room for `count`."""
     if part.shape[0] >= count:
         return part
-    roomy = part.new_empty(_grown(part.shape[0], count), part.shape[1])
+    roomy = part.new_empty(_grown(part.shape[0], count), *part.shape[1:])
     roomy[: part.shape[0]] = part
     return roomy
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.device import upload
+from engine.modulation import with_room
 from engine.network import Norm
 from engine.patterns import Interner, Keys, Numbers
 from engine.rect import Rect
@@ -153,9 +154,9 @@ class BlendVocabulary:
             key |= self._halves.numbers(halves[1]).astype(np.int64) << _NUMBER
         return self._whole.numbers(key)
 
-    def shares(self, styles: int) -> NDArray[np.float32]:
-        """Every blend, by number: how much of each style, float32 (count, styles), 1 in all."""
-        whole = self._whole.key(np.arange(self.count, dtype=np.int32))
+    def shares(self, styles: int, first: int = 0) -> NDArray[np.float32]:
+        """The blends from a number on: how much of each style, float32 (count − first, styles), 1 in all."""
+        whole = self._whole.key(np.arange(first, self.count, dtype=np.int32))
         halves = self._halves.key(np.stack([whole & (1 << _NUMBER) - 1, whole >> _NUMBER]))
         parts = [
             halves[style // _IN_A_KEY] >> _BITS * (style % _IN_A_KEY) & (1 << _BITS) - 1
@@ -220,23 +221,31 @@ class BlendLevel:
         Returns:
             float32 (R, 2, C), on the device. A pure blend's row is its style's, to the bit.
         """
-        held = self._tables.get(norm)
-        if held is None or held.posts is not posts or len(held.rows) != self.count:
-            held = self._tables[norm] = _Table(posts, self._mixed(posts))
-        return held.rows
+        count, table = self.count, self._tables.get(norm)
+        if table is None or table.posts is not posts:
+            table = self._tables[norm] = _Table(posts, posts.new_empty(0, *posts.shape[1:]))
+        if table.count < count:
+            table.rows = with_room(table.rows, count)
+            table.rows[table.count : count] = self._mixed(posts, table.count)
+            table.count = count
+        return table.rows[:count]
 
-    def _mixed(self, posts: Tensor) -> Tensor:
-        shares = torch.from_numpy(self._vocabulary.shares(posts.shape[0])).to(posts.device)
+    def _mixed(self, posts: Tensor, first: int) -> Tensor:
+        """The rows from a number on."""
+        shares = torch.from_numpy(self._vocabulary.shares(posts.shape[0], first)).to(posts.device)
         rows = posts.new_zeros(shares.shape[0], *posts.shape[1:])
         for style in range(posts.shape[0]):  # one by one: every row's sum is formed in this order
             rows += shares[:, style, None, None] * posts[style]
         return rows
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Table:
+    """One norm's rows, of which the first `count` are there, and what they are mixed of."""
+
     posts: Tensor
     rows: Tensor
+    count: int = 0
 
 
 class Blends:
