@@ -74,7 +74,7 @@ export class PhotoEditing {
    */
   async open(photo, title) {
     const { studio, ports } = this;
-    studio.ports.say({ what: t("Reading the photo…"), key: "photo", lasting: true });
+    studio.ports.say({ what: t("Reading the photo…"), key: "new", lasting: true });
     try {
       const size = await ports.sizeOf(photo);
       const { id: model, label_set: labelSet, encodes_styles: encodes } = studio.model;
@@ -92,7 +92,7 @@ export class PhotoEditing {
         touched: true,
       });
     } catch (error) {
-      studio.ports.say({ ...noticeOf(error, t("The photo could not be opened.")), key: "photo" });
+      studio.ports.say({ ...noticeOf(error, t("The photo could not be opened.")), key: "new" });
     }
   }
 

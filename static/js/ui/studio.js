@@ -340,10 +340,10 @@ export class Studio {
     this.store.set({ plane });
   }
 
-  /** Let go of one thing: the gesture under way, a light that is only tried, painting with lights. */
+  /** Let go of one thing: the gesture under way, a light that is only tried, painting anything but labels, the selection. */
   cancel() {
     if (this.hand.cancel() || !this.state.document || this.document.dropLights()) return;
-    if (this.state.plane === "styles") this.setPlane("labels");
+    if (this.state.plane !== "labels") this.setPlane("labels");
     else this.select(null);
   }
 
