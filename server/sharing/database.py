@@ -113,11 +113,19 @@ def _suit_sqlite(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def _make_file(name: str) -> None:
+    """For its owner alone, wherever it lies. Raises OSError."""
+    path = Path(name)
+    if not name.startswith("file:") and not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+
+
 def upgrade(engine: Engine) -> None:
     """Make the tables, or bring them up to date, as one transaction where the database can. Raises
     SQLAlchemyError, OSError or UnusableDatabase."""
     if engine.dialect.name == "sqlite":
-        Path(str(engine.url.database)).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_file(str(engine.url.database))
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():

@@ -205,6 +205,11 @@ def test_a_photo_is_upright_and_keeps_its_colours_and_its_bits() -> None:
         assert difference.mean() < 3
 
 
+def turned() -> bytes:
+    """Exif of a picture that lies on its side."""
+    return exif(6, "x")
+
+
 NO_LABELS = {"hash": "0", "name": "x", "ignore": None, "labels": []}
 TWICE = LANDSCAPE.to_json()["labels"][:1] * 2
 
@@ -296,6 +301,7 @@ def test_names_are_text_and_come_back_as_such() -> None:
         ("layers/0.png", palette_png(np.full((HEIGHT, WIDTH), 99)), "holds the id 99"),
         ("layers/0.png", palette_png(np.ones((WIDTH, HEIGHT))), f"has {HEIGHT}×{WIDTH} pixels"),
         ("layers/0.png", image_file(np.ones((HEIGHT, WIDTH), np.uint16)), "16 a channel"),
+        ("layers/0.png", palette_png(np.ones((HEIGHT, WIDTH)), exif=turned()), "layers/0.png has"),
         ("layers/1.png", palette_png(np.full((HEIGHT, WIDTH), 200)), "holds the id 200"),
         ("styles.png", palette_png(np.full((HEIGHT, WIDTH), 2)), "holds the number 2"),
         ("edits.png", palette_png(np.full((HEIGHT, WIDTH), 2)), "holds the number 2"),
@@ -381,7 +387,10 @@ def test_a_zip_bomb_is_refused_by_what_it_says_and_by_what_it_is() -> None:
     assert refused(bomb, "more than").status == 413
     # The same, saying that it is small.
     small = patched(bomb, "photo.png", 24, struct.pack("<I", 1000))
-    refused(small, "photo.png")
+    refused(small, "photo.png cannot be unpacked")
+    # And the other way round.
+    packed = zipped(files(), zipfile.ZIP_DEFLATED)
+    refused(patched(packed, "photo.png", 24, struct.pack("<I", 100_000)), "photo.png unpacks to another size")
 
 
 def test_a_bomb_of_entries_is_refused_before_they_are_listed() -> None:
@@ -390,9 +399,23 @@ def test_a_bomb_of_entries_is_refused_before_they_are_listed() -> None:
         for number in range(MOST_ENTRIES + 1):
             archive.writestr(str(number), b"")
     assert refused(out.getvalue(), "lists").status == 413
-    lying = bytearray(out.getvalue())
-    lying[-14:-10] = struct.pack("<HH", 1, 1)
-    refused(bytes(lying))
+    # As many as there is room for, saying that it is one.
+    record = struct.pack("<4s6H3I5H2I", b"PK\x01\x02", *[0] * 16) + b""
+    many = b"PK\x03\x04" + record * 50_000
+    end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 1, 1, len(many) - 4, 4, 0)
+    assert refused(many + end, "lists").status == 413
+
+
+def test_a_list_of_files_that_stands_elsewhere_is_not_looked_for() -> None:
+    """Numbers of 64 bits would win over those that were judged."""
+    plain = project()
+    *_, entries, size, offset, _ = struct.unpack("<4s4H2IH", plain[-22:])
+    larger = struct.pack("<4sQ2H2I4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, entries, entries, size, offset)
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, len(plain) - 22, 1)
+    end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, entries, entries, size + 76, offset, 0)
+    data = plain[:-22] + larger + locator + end
+    assert len(zipfile.ZipFile(io.BytesIO(data)).infolist()) == entries
+    refused(data, "of the kind for large files")
 
 
 def test_encrypted_links_twins_and_strange_packing_are_refused() -> None:

@@ -241,6 +241,20 @@ def test_a_restart_keeps_everything(store: ShareStore, path: Path, clock: Clock)
     again.close()
 
 
+def test_the_file_is_its_owners_alone(store: ShareStore, path: Path) -> None:
+    path.parent.mkdir(mode=0o755)
+    store.add(b"x")
+    modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    assert set(modes.values()) == {0o600}, modes
+
+
+def test_a_file_named_as_an_address_is_opened(tmp_path: Path) -> None:
+    store = ShareStore(f"sqlite:///file:{tmp_path}/own.sqlite3?uri=true", LIMITS)
+    store.add(b"x")
+    store.close()
+    assert [file.name for file in tmp_path.iterdir()] == ["own.sqlite3"]
+
+
 def test_readers_go_on_while_one_writes(store: ShareStore) -> None:
     added = store.add(FILE)
     with store._engine.connect().execution_options(**{WRITES: True}) as writer:
