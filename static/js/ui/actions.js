@@ -742,7 +742,6 @@ export const ACTIONS = [
   {
     id: "guide",
     title: "Guided start",
-    short: "Show me how",
     hint: "Half a minute: choose a label, paint, change the light, download.",
     icon: "guide",
     keys: ["shift+t"],

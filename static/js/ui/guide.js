@@ -101,7 +101,7 @@ export function mountGuide(studio) {
     going ??= setTimeout(() => tell(to), READ);
   };
   const look = () => {
-    if (step >= 0 && !studio.hand.busy && STEPS[step].done(moment(), before)) goOn();
+    if (step >= 0 && STEPS[step].done(moment(), before)) goOn();
   };
 
   next.addEventListener("click", () => tell(step + 1));
