@@ -74,8 +74,11 @@ def test_layers_are_painted_apart_and_shown_as_one(layers: Studio) -> None:
     switch(page, "Locked", "Layer 1").click()
     layers.drag((0.2, 0.2), (0.8, 0.2))
     assert np.array_equal(layers.labels, painted), "locked, it keeps its labels"
+    expect(switch(page, "Visible", "Background")).to_be_disabled()  # something must show
     option(page, "Background").click()
     assert chosen(page) == ["Background"]
+    page.keyboard.press("Space")
+    assert stack(layers)[0][1] is True
     layers.drag((0.2, 0.2), (0.8, 0.2))
     assert layers.labels[51, 128] == snow
     layers.settle()

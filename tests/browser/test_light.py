@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.conftest import PATIENCE, House, Studio
 from tests.tiny import STYLE_DIM
@@ -288,32 +288,41 @@ def test_the_seed_is_typed_and_locked(lights: Studio) -> None:
 def test_a_photo_gives_its_light(lights: Studio, tmp_path: Path) -> None:
     """The answer of /styles is the painting's light, be the photo chosen or dropped."""
     page, before = lights.page, lights.picture
-    photo = tmp_path / "evening.png"
-    Image.fromarray(np.full((60, 80, 3), (200, 120, 60), np.uint8)).save(photo)
-    code = [0.5] * STYLE_DIM
-    sent: list[bytes] = []
-
-    def answer(route: Route) -> None:
-        sent.append(route.request.post_data_buffer or b"")
-        route.fulfill(json={"model": "lights", "style": code})
-
-    page.route("**/styles", answer)
-    panel(page).locator("input[type=file]").set_input_files(photo)
+    evening, noon = tmp_path / "evening.png", tmp_path / "noon.png"
+    generator = np.random.default_rng(0)
+    for file, low, high in ((evening, 0, 120), (noon, 100, 256)):
+        Image.fromarray(generator.integers(low, high, (60, 80, 3), np.uint8)).save(file)
+    panel(page).locator("input[type=file]").set_input_files(evening)
     lights.until("s.studio.document.code !== null")
-    assert lights.read("[...s.studio.document.code]") == code
-    assert lights.settle().picture != before
-    assert b'name="image"' in sent[0]  # its bytes are not shown to those who intercept
-    assert b'name="model"\r\n\r\nlights' in sent[0]
+    assert lights.read("[...s.studio.document.code]") == pytest.approx(style_of(lights, evening))
+    one = lights.settle().picture
+    assert one != before
     expect(panel(page).locator(".reference-photo")).to_be_visible()
     expect(panel(page).get_by_role("button", name="evening.png")).to_be_visible()
-    page.keyboard.press("Control+z")
-    assert lights.settle().picture == before
     # Dropped on the panel, not on the page, which would open it.
-    code[0] = 0.25
-    drop(panel(page), photo)
-    lights.until("s.studio.document.code?.[0] === 0.25")
-    assert lights.read("s.studio.document.source") is None
-    page.keyboard.press("Control+z")
+    painting = lights.read("s.studio.document.id")
+    drop(panel(page), noon)
+    lights.until(f"s.studio.document.code[0] !== {lights.read('s.studio.document.code[0]')}")
+    assert lights.read("[...s.studio.document.code]") == pytest.approx(style_of(lights, noon))
+    assert lights.read("[s.studio.document.id, s.studio.document.source]") == [painting, None]
+    assert lights.settle().picture not in (before, one)
+    for expected in (one, before):
+        page.keyboard.press("Control+z")
+        assert lights.settle().picture == expected
+    # For a part, like any other light.
+    start_painting(lights)
+    drop(panel(page), evening)
+    lights.until("s.studio.document.regions.length === 1")
+    assert regions(lights) == [("evening", None)]
+    lights.drag((0.1, 0.5), (0.9, 0.5))
+    assert lights.settle().picture != before
+
+
+def style_of(studio: Studio, photo: Path) -> list[float]:
+    files = {"image": photo.read_bytes()}
+    answer = httpx.post(f"{studio.url}/styles", files=files, data={"model": "lights"}, timeout=30)
+    assert answer.is_success, answer.text
+    return answer.json()["style"]
 
 
 def drop(where: Locator, file: Path) -> None:
@@ -332,17 +341,31 @@ def drop(where: Locator, file: Path) -> None:
 
 def test_a_light_that_cannot_be_read_is_said(lights: Studio, tmp_path: Path, complaints: list[str]) -> None:
     page, before = lights.page, lights.picture
-    photo = tmp_path / "photo.png"
-    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(photo)
-    problem = {"title": "The model has no encoder", "detail": "It paints only.", "next": "Choose another."}
-    page.route("**/styles", lambda route: route.fulfill(status=422, json=problem))
-    panel(page).locator("input[type=file]").set_input_files(photo)
+    file = tmp_path / "photo.png"
+    file.write_bytes(b"no picture at all")
+    panel(page).locator("input[type=file]").set_input_files(file)
     notice = page.get_by_role("alert")
-    expect(notice).to_contain_text("The model has no encoder")
-    expect(notice).to_contain_text("Choose another.")
+    expect(notice).to_be_visible()
+    assert len(notice.text_content() or "") > 40, "what, why, and what next"
     assert lights.read("s.studio.document.code") is None
     assert lights.picture == before
-    complaints[:] = [one for one in complaints if "422" not in one]
+    complaints[:] = [one for one in complaints if "/styles" not in one and "status of 4" not in one]
+
+
+def test_the_light_of_a_seed_is_mixed_too(lights: Studio) -> None:
+    """The server tells its code; the photo at the slider's beginning is the same."""
+    page, own = lights.page, lights.picture
+    page.get_by_label("To", exact=True).select_option(label="Winter light")
+    slider = page.get_by_role("slider", name="Mix")
+    slider.focus()
+    slider.press("PageUp")
+    lights.until("s.studio.document.code !== null && !s.studio.document.tried")
+    mixed = lights.settle().picture
+    assert mixed != own
+    slider.press("Home")
+    lights.until("!s.studio.document.tried")
+    assert lights.settle().picture == own, "in its own light again, by its code"
+    assert lights.read("s.studio.document.code.length") == STYLE_DIM
 
 
 def test_kept_lights_come_back(lights: Studio) -> None:

@@ -253,7 +253,8 @@ export class LabelDocument {
 
   /** @returns {DocumentError | null} why the active layer cannot be painted on */
   get refusal() {
-    const { name, locked, visible } = this.layer;
+    const { locked, visible } = this.layer;
+    const name = this.layer.name || "Background";
     if (locked) {
       return new DocumentError(
         "The layer is locked.",

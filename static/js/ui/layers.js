@@ -69,14 +69,16 @@ export function mountLayers(host, studio, draw) {
     return option;
   };
 
-  /** @param {Layer} layer */
-  const switchesOf = (layer) => {
+  /** @param {Layer} layer @param {number} at */
+  const switchesOf = (layer, at) => {
+    // Something must show at the bottom, so that there is always a picture.
+    const always = at === 0 && layer.visible;
     const both = /** @type {const} */ ([
       [
         "visible",
         layer.visible ? "shown" : "hidden",
         t("Visible"),
-        t("Whether it shows in the map and the photo"),
+        always ? t("The bottom layer always shows") : t("Whether it shows in the map and the photo"),
       ],
       [
         "locked",
@@ -98,6 +100,7 @@ export function mountLayers(host, studio, draw) {
         },
         icon(symbol),
       );
+      button.disabled = always && key === "visible";
       button.addEventListener("click", () => {
         studio.document.changeLayer(layer.id, { [key]: !layer[key] });
         /** @type {HTMLElement | null} */ (
@@ -145,6 +148,11 @@ export function mountLayers(host, studio, draw) {
 
   // Keys
 
+  /** Show a layer or hide it; the bottom one is not hidden. @param {Layer} layer @param {number} at */
+  const turn = ({ id, visible }, at) => {
+    if (at > 0 || !visible) studio.document.changeLayer(id, { visible: !visible });
+  };
+
   list.addEventListener("keydown", (event) => {
     if (event.target !== list || event.ctrlKey || event.metaKey) return;
     const { document } = studio;
@@ -158,7 +166,7 @@ export function mountLayers(host, studio, draw) {
     } else if (event.altKey) return;
     else if (event.key === "F2") rename(document.active);
     else if (event.key === "Delete") removeLayer(studio);
-    else if (event.key === " ") document.changeLayer(document.active, { visible: !document.layer.visible });
+    else if (event.key === " ") turn(document.layer, at);
     else return;
     event.preventDefault();
     event.stopPropagation();

@@ -1,6 +1,5 @@
 /**
- * Shows where lights for parts of the picture lie: a tint and a hatching over the map, each light its own. It is drawn
- * as often as the screen has frames, however many changes there were.
+ * Shows where lights for parts of the picture lie: a tint and a hatching over the map, each light its own.
  *
  * @typedef {import("../document/labelmap.js").LabelMap} LabelMap
  * @typedef {import("../document/rect.js").Rect} Rect
