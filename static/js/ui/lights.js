@@ -7,7 +7,7 @@
  * @typedef {import("../document/light.js").NamedLight} NamedLight
  * @typedef {{code: number[], picture: string}} Painted the code of a light, and a small picture in it as a data URL
  */
-import { t } from "../core/i18n.js";
+import { t, term } from "../core/i18n.js";
 import { newSeed } from "../core/ids.js";
 import { MAX_REGIONS } from "../document/document.js";
 import { sameLight } from "../document/light.js";
@@ -44,7 +44,7 @@ export class Lights {
   titleOf({ seed, style, code }) {
     const named =
       this.studio.state.models.length > 0 && this.studio.model.styles.find(({ id }) => id === style);
-    if (named) return t(named.title);
+    if (named) return term(named.title);
     return code || style ? t("A light of its own") : t("Light {seed}", { seed });
   }
 

@@ -4,7 +4,7 @@
  * @typedef {import("./studio.js").Studio} Studio
  * @typedef {import("../document/light.js").NamedLight & {seed?: number}} Light
  */
-import { t } from "../core/i18n.js";
+import { t, term } from "../core/i18n.js";
 import { mixCodes, sameCode } from "../document/light.js";
 import { make } from "./dom.js";
 
@@ -47,7 +47,8 @@ export function mountMix(host, studio) {
     return new Map([
       [NOW, own],
       ...styles.map(
-        ({ id, title, code }) => /** @type {const} */ ([`style ${id}`, { title: t(title), style: id, code }]),
+        ({ id, title, code }) =>
+          /** @type {const} */ ([`style ${id}`, { title: term(title), style: id, code }]),
       ),
       ...lights.kept.list
         .filter((light) => studio.codeFor(light) !== null)

@@ -8,7 +8,7 @@
  * @typedef {import("../document/labelset.js").Label} Label
  * @typedef {import("../document/labelset.js").LabelSet} LabelSet
  */
-import { t } from "../core/i18n.js";
+import { t, term } from "../core/i18n.js";
 import { recall, remember } from "../core/remember.js";
 import { countLabels } from "../document/labelmap.js";
 import { groupLabels, labelById } from "../document/labelset.js";
@@ -83,7 +83,7 @@ export function mountPalette(host, studio) {
         "button",
         { type: "button", class: "group-name", "aria-controls": body.id },
         icon("down"),
-        make("span", {}, t(group)),
+        make("span", {}, term(group)),
         make("span", { class: "group-count" }, String(labels.length)),
       );
       head.addEventListener("click", () => toggle(group));
@@ -96,9 +96,9 @@ export function mountPalette(host, studio) {
   const swatch = (/** @type {Label} */ { id, name, color }) => {
     const button = make(
       "button",
-      { type: "button", class: "swatch", role: "radio", "data-label": String(id), "data-tip": t(name) },
+      { type: "button", class: "swatch", role: "radio", "data-label": String(id), "data-tip": called(name) },
       chip(color),
-      make("span", { class: "swatch-text" }, make("span", { class: "swatch-name" }, t(name))),
+      make("span", { class: "swatch-text" }, make("span", { class: "swatch-name" }, term(name))),
     );
     button.addEventListener("click", () => choose(id));
     return button;
@@ -116,7 +116,7 @@ export function mountPalette(host, studio) {
       body.hidden = !open;
       if (!query) body.replaceChildren(...of(labels));
     }
-    const hits = query ? searchLabels(set.labels, query, t) : [];
+    const hits = query ? searchLabels(set.labels, query, term) : [];
     results.replaceChildren(...of(hits));
     radios.replaceChildren(...(query ? [results] : groups.map(({ box }) => box)));
     quick.hidden = query !== "";
@@ -152,9 +152,9 @@ export function mountPalette(host, studio) {
   const tile = ({ id, name, color }, ...more) => {
     const button = make(
       "button",
-      { type: "button", class: "tile", "data-label": String(id), "data-tip": t(name) },
+      { type: "button", class: "tile", "data-label": String(id), "data-tip": called(name) },
       chip(color),
-      make("span", { class: "tile-name" }, t(name)),
+      make("span", { class: "tile-name" }, term(name)),
       ...more,
     );
     button.addEventListener("click", () => choose(id));
@@ -263,13 +263,13 @@ export function mountPalette(host, studio) {
       if (nearest === undefined) continue;
       const { name, label_set: set } = studio.model;
       const nothing = set.labels.find(({ id: other }) => other === set.ignore)?.name === nearest;
-      const values = { model: name, nearest: t(nearest) };
+      const values = { model: name, nearest: term(nearest) };
       const hint = nothing
         ? t("{model} knows nothing like it and leaves it {nearest}.", values)
         : t("{model} does not know it and paints {nearest} instead.", values);
       button
         .querySelector(".swatch-text")
-        ?.append(make("span", { class: "stand-in", "aria-hidden": "true" }, `→ ${t(nearest)}`));
+        ?.append(make("span", { class: "stand-in", "aria-hidden": "true" }, `→ ${term(nearest)}`));
       button.dataset.tipHint = hint;
       button.setAttribute("aria-description", hint);
     }
@@ -321,6 +321,12 @@ export function mountPalette(host, studio) {
       search.select();
     },
   };
+}
+
+/** A label's name, and its own in brackets where it is shown in another language. @param {string} name */
+function called(name) {
+  const shown = term(name);
+  return shown === name ? name : `${shown} (${name})`;
 }
 
 /** @param {import("../document/labelset.js").Color} color */

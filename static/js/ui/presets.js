@@ -6,7 +6,7 @@
  * @typedef {import("./studio.js").Studio} Studio
  * @typedef {import("./studio.js").NamedStyle} NamedStyle
  */
-import { t } from "../core/i18n.js";
+import { term } from "../core/i18n.js";
 import { make } from "./dom.js";
 import { Thumbnails } from "./thumbnails.js";
 
@@ -44,7 +44,7 @@ export function mountPresets(host, studio, ports) {
 
   const button = (/** @type {NamedStyle} */ { id, title }) => {
     const image = make("img", { alt: "", draggable: "false", hidden: "" });
-    const name = make("span", { class: "preset-name" }, t(title));
+    const name = make("span", { class: "preset-name" }, term(title));
     const made = make("button", { type: "button", class: "preset", "data-preset": id }, image, name);
     made.addEventListener("click", () => studio.lights.toggle(id));
     made.addEventListener("focus", () => stopAt(id));
