@@ -50,6 +50,7 @@ PARTS = {
     "z": "a new z for OASIS",
     "matmul": "the trunk against the machine's own matrix product",
     "builtin": "the built-in model at two sizes",
+    "styles": "the built-in model in several styles by region, against one style",
     "sizes": "time against the map's size",
     "regions": "time against the number of regions",
     "painters": "several painters on one device",
@@ -132,8 +133,8 @@ class Bench:
             yield from self.exact()
         for name, part in (
             ("noise", self.noise), ("oasis", self.styled), ("z", self.new_z), ("matmul", self.trunk),
-            ("builtin", self.builtin), ("sizes", self.sizes), ("regions", self.regions),
-            ("painters", self.painters), ("memory", self.memory),
+            ("builtin", self.builtin), ("styles", self.styles), ("sizes", self.sizes),
+            ("regions", self.regions), ("painters", self.painters), ("memory", self.memory),
         ):  # fmt: skip
             if name in only:
                 yield from part()
@@ -182,6 +183,19 @@ class Bench:
             subject = Subject(loaded, self.library.torch_device, self.library.half, labels)
             case = _warm(f"built-in, {size}²", self.library, subject, labels)
             yield from self._against(subject, [case], rate=True)
+
+    def styles(self) -> Iterator[Row]:
+        for size in (self.options.size, 2 * self.options.size):
+            labels = maps.painted(size, self.library.spec().labels)
+            one, several = (painter_of(self.library, None, labels) for _ in range(2))
+            several.set_regions([style.code for style in self.library.spec().styles[:3]])
+            several.set_style_plane(maps.quarters(size))
+            calls = {name: Timed(each.render, each.render) for name, each in (("1", one), ("4", several))}
+            times = alternated(calls, self.options.rounds)
+            yield compared(
+                f"built-in, 3 regions, {size}²", self.library.default_id, "one style",
+                times["1"], times["4"], judged=False,
+            )  # fmt: skip
 
     def _against(self, subject: Subject, cases: list[Case], *, rate: bool = False) -> Iterator[Row]:
         """Time the plain networks and the cases in turns; a row for each case and baseline."""

@@ -58,6 +58,12 @@ def painted(size: int, labels: LabelSet, name: str = "lake") -> LabelMap:
     return meant[ids]
 
 
+def quarters(size: int) -> LabelMap:
+    """A style plane of four styles, each in a quarter: uint8 (size, size)."""
+    half = np.arange(size) >= size // 2
+    return (2 * half[:, None] + half).astype(np.uint8)
+
+
 class Brush:
     """Round dabs at random places, each of a class of the map that the place does not have.
 

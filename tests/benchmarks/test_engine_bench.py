@@ -40,7 +40,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
         "--seconds",
         "0",
         "--only",
-        "warm,cold,live,fp32,matmul,regions",
+        "warm,cold,live,fp32,matmul,styles,regions",
     ]
     command = [
         sys.executable,
@@ -61,6 +61,7 @@ def test_rows_have_what_a_reader_of_the_json_expects(rows: list[dict[str, object
     assert all(row.keys() >= KEYS for row in rows)
     cases = {row["case"] for row in rows}
     assert {"exact, warm", "exact, cold", "dab, live preview", "exact fp32, warm", "12 regions"} <= cases
+    assert "built-in, 3 regions, 64²" in cases
     assert all(row["met"] is None for row in rows), "no target is judged at a reduced size"
 
 
