@@ -20,14 +20,15 @@ import { mountStrip } from "./strip.js";
 export function mountLight(host, studio) {
   const now = make("output", { class: "light-title", "aria-live": "polite" });
   const like = make("button", { type: "button", class: "tool", "data-action": "like-light" });
+  const head = make("div", { class: "light-now" }, now, like);
   const none = make("p", { class: "quiet", hidden: "" });
   const seed = seedRow(studio);
   const regions = make("div", { class: "light-part" });
   const mix = make("div", { class: "light-part" });
   const reference = make("div", { class: "light-part" });
   const strip = make("div", { class: "light-part" });
-  const styled = [mix, reference, strip];
-  host.append(make("div", { class: "light-now" }, now, like), none, seed, regions, ...styled);
+  const styled = [head, mix, reference, strip];
+  host.append(head, none, seed, regions, mix, reference, strip);
   mountRegions(regions, studio);
   mountMix(mix, studio);
   mountReference(reference, host, studio);

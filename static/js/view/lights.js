@@ -19,12 +19,9 @@ export class LightsView {
     this.plane = null;
     this.image = new ImageData(1, 1);
     this.pixels = new Uint32Array(this.image.data.buffer);
-    /** Two pixels for each number: tint and line. */
-    this.colors = new Uint32Array([
-      0,
-      0,
-      ...MARK_COLORS.flatMap((color) => [packed(color, TINT), packed(color, LINE)]),
-    ]);
+    /** The pixels of every number's hatching, which repeats itself. */
+    this.hatching = hatchings(1);
+    this.step = 1;
   }
 
   /** @param {LabelMap | null} plane of style numbers, shown from now on; null for none */
@@ -38,30 +35,41 @@ export class LightsView {
       this.image = new ImageData(plane.width, plane.height);
       this.pixels = new Uint32Array(this.image.data.buffer);
     }
+    // Lines a fiftieth of the shorter side apart, so that they look alike at every size.
+    this.step = Math.max(4, Math.round(Math.min(plane.width, plane.height) / 50));
+    this.hatching = hatchings(this.step);
     this.draw(bounds(plane));
   }
 
   /** @param {Rect} rect what changed */
   draw({ x, y, width, height }) {
-    const { plane, pixels, colors } = this;
+    const { plane, pixels, hatching, step } = this;
     if (!plane) return;
-    // Lines a fiftieth of the shorter side apart, so that they look alike at every size.
-    const step = Math.max(4, Math.round(Math.min(plane.width, plane.height) / 50));
     for (let row = y; row < y + height; row++) {
+      const line = (row % step) * step;
+      const from = row * plane.width;
       for (let column = x; column < x + width; column++) {
-        const i = row * plane.width + column;
-        const number = plane.data[i] & 15;
-        pixels[i] = colors[2 * number + Number(onLine(number, column, row, step))];
+        pixels[from + column] = hatching[plane.data[from + column] & 15][line + (column % step)];
       }
     }
     this.context.putImageData(this.image, 0, 0, x, y, width, height);
   }
 }
 
-/** Four hatchings by turns. @param {number} number @param {number} x @param {number} y @param {number} step */
-function onLine(number, x, y, step) {
-  const along = [x + y, x - y + 2 ** 16 * step, y, x][number & 3];
-  return along % step === 0;
+/**
+ * @param {number} step from one line to the next
+ * @returns {Uint32Array[]} by style number: step × step pixels, in one of four directions by turns
+ */
+function hatchings(step) {
+  return [null, ...MARK_COLORS].map((color, number) => {
+    const tile = new Uint32Array(step * step);
+    if (!color) return tile;
+    const [tint, line] = [packed(color, TINT), packed(color, LINE)];
+    return tile.map((_, i) => {
+      const [x, y] = [i % step, Math.floor(i / step)];
+      return [x + y, x - y, y, x][number & 3] % step === 0 ? line : tint;
+    });
+  });
 }
 
 /** @param {readonly number[]} color @param {number} alpha */
