@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import Studio
+from tests.browser.conftest import House, Studio
 
 
 @pytest.fixture
@@ -133,6 +133,12 @@ def test_a_drag_moves_a_layer(layers: Studio) -> None:
     assert layers.labels[131, 128] == layers.id_of("snow")
     page.keyboard.press("Control+z")
     assert names(page) == ["Layer 2", "Layer 1", "Background"]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, below, steps=5)
+    page.keyboard.press("Escape")
+    page.mouse.up()
+    assert names(page) == ["Layer 2", "Layer 1", "Background"], "Esc takes the drag back"
     # To the bottom: what was nothing there becomes sky, since something must show.
     bottom = option(page, "Background").bounding_box()
     assert bottom is not None
@@ -143,6 +149,33 @@ def test_a_drag_moves_a_layer(layers: Studio) -> None:
     assert names(page) == ["Layer 1", "Background", "Layer 2"]
     assert stack(layers)[0][3] == 0
     layers.settle()
+
+
+def test_a_finger_moves_a_layer_by_its_picture(browser: Browser, house: House) -> None:
+    context = browser.new_context(
+        viewport={"width": 820, "height": 1180}, has_touch=True, reduced_motion="reduce"
+    )
+    try:
+        page = context.new_page()
+        studio = Studio(page, house.url).open()
+        studio.button("panel-layers").tap()
+        studio.button("layer-add").tap()
+        box = option(page, "Layer 1").locator(".layer-thumb").bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        touch = context.new_cdp_session(page)
+        touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+        for step in range(1, 7):
+            points = [{"x": x, "y": y + 12 * step}]
+            touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": points})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        assert names(page) == ["Background", "Layer 1"]
+        for button in page.locator("#layers button").all():
+            size = button.bounding_box()
+            assert size is not None
+            assert size["height"] >= 40
+    finally:
+        context.close()
 
 
 def test_the_keyboard_does_it_all(layers: Studio) -> None:

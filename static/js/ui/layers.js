@@ -16,6 +16,7 @@ import { noticeOf } from "./studio.js";
 const REST = 200;
 /** A pointer that moved less has clicked. */
 const DRAG = 5;
+const ENDS = /** @type {const} */ (["pointerup", "pointercancel", "keydown"]);
 
 /**
  * @param {HTMLElement} host
@@ -202,25 +203,23 @@ export function mountLayers(host, studio, draw) {
       for (const [i, one] of others.entries())
         one.toggleAttribute("data-after", to === others.length && i === to - 1);
     };
-    const end = (/** @type {PointerEvent} */ event) => {
-      if (event.pointerId !== down.pointerId) return;
+    const end = (/** @type {PointerEvent | KeyboardEvent} */ event) => {
+      if ("pointerId" in event ? event.pointerId !== down.pointerId : event.key !== "Escape") return;
       removeEventListener("pointermove", move);
-      removeEventListener("pointerup", end);
-      removeEventListener("pointercancel", end);
+      for (const kind of ENDS) removeEventListener(kind, end);
       for (const one of list.querySelectorAll(".layer")) {
         one.removeAttribute("data-before");
         one.removeAttribute("data-after");
       }
       item.style.transform = "";
       delete item.dataset.dragging;
-      if (!dragging || event.type === "pointercancel") return;
+      if (!dragging || event.type !== "pointerup") return;
       const { layers } = studio.document;
       const place = layers.length - 1 - to;
       if (layers[place]?.id !== id) studio.document.moveLayer(id, place);
     };
     addEventListener("pointermove", move);
-    addEventListener("pointerup", end);
-    addEventListener("pointercancel", end);
+    for (const kind of ENDS) addEventListener(kind, end);
   };
 
   studio.store.watch(["document", "layers", "active"], show);
