@@ -58,9 +58,13 @@ function wanted() {
       // What is read from somewhere else has been taken where it stands.
       if (!/getAttribute/.test(call)) for (const one of literals(call)) add(one, file);
     }
-    for (const call of callsOf(text, /new (?:DocumentError|ServerError)\(/g, true)) {
+    for (const call of callsOf(
+      text,
+      /(?:new (?:DocumentError|ServerError)|(?<!function )\bwrong)\(/g,
+      true,
+    )) {
       // Not what stands in code within the braces of a template, nor header names.
-      for (const one of literals(call)) if (/^\p{Lu}/u.test(one)) add(one, file);
+      for (const one of literals(call)) if (/\s/.test(one)) add(one, file);
     }
     if (file === "net/live.js") {
       for (const [, one] of text.matchAll(/(?:title|detail|next): "([^"]+)"/g)) add(one, file);

@@ -258,14 +258,14 @@ export class LabelDocument {
     if (locked) {
       return new DocumentError(
         "The layer is locked.",
-        `“${name}” keeps its labels.`,
+        "“{name}” keeps its labels.",
         "Unlock it, or choose another.",
       );
     }
     if (!visible) {
       return new DocumentError(
         "The layer is hidden.",
-        `Nobody would see what is painted on “${name}”.`,
+        "Nobody would see what is painted on “{name}”.",
         "Show it, or choose another.",
       );
     }
@@ -451,7 +451,7 @@ export class LabelDocument {
     if (this.layers.length >= MAX_LAYERS) {
       throw new DocumentError(
         "There are as many layers as there may be.",
-        `A painting has at most ${MAX_LAYERS}.`,
+        "A painting has at most {most}.",
         "Merge some of them first.",
       );
     }

@@ -234,9 +234,18 @@ function fromIds({ width, height, data }, set) {
   if (unknown.length > 0) {
     const worst = unknown.reduce((a, b) => (counts[b] > counts[a] ? b : a));
     throw new DocumentError(
-      `The label map uses id ${worst}, which this label set does not have.`,
-      `${pixels(counts[worst])} carry it${others(unknown.length)}; “${set.name}” knows ids ${idRange(set)}.`,
+      "The label map uses id {id}, which this label set does not have.",
+      unknown.length > 1
+        ? "{count} pixels have it (and there are {others} more unknown ones); “{set}” knows ids {ids}."
+        : "{count} pixels have it; “{set}” knows ids {ids}.",
       "Open a map made for this label set, or change those pixels to one of its ids.",
+      {
+        id: worst,
+        count: counts[worst].toLocaleString("en"),
+        others: unknown.length - 1,
+        set: set.name,
+        ids: idRange(set),
+      },
     );
   }
   return { width, height, data };
@@ -251,8 +260,9 @@ function fromColors({ width, height, data, transparent }, set) {
   if (transparent > 0) {
     throw new DocumentError(
       "The picture is partly transparent.",
-      `${pixels(transparent)} are not fully opaque, so their colour names no label.`,
+      "{count} pixels are not fully opaque, so their colour names no label.",
       "Flatten it in an image editor and save it as RGB or as a palette PNG.",
+      { count: transparent.toLocaleString("en") },
     );
   }
   const known = idsByColor(set);
@@ -277,11 +287,20 @@ export function unknownColor(unknown, set) {
   const [color, count] = [...unknown].reduce((a, b) => (b[1] > a[1] ? b : a));
   const nearest = nearestLabel(set, [color >> 16, (color >> 8) & 255, color & 255]);
   return new DocumentError(
-    `The picture has the colour ${hex(color)}, which stands for no label.`,
-    `${pixels(count)} have it${others(unknown.size)}; the nearest label is ${nearest.name} (${hex(pack(...nearest.color))}).`,
+    "The picture has the colour {color}, which stands for no label.",
+    unknown.size > 1
+      ? "{count} pixels have it (and there are {others} more unknown ones); the nearest label is {label} ({its})."
+      : "{count} pixels have it; the nearest label is {label} ({its}).",
     unknown.size > 32
       ? "This looks like a photo or a smoothed map: open a label map in flat colours."
       : "Change it to one of the palette’s colours, without anti-aliasing, and open it again.",
+    {
+      color: hex(color),
+      count: count.toLocaleString("en"),
+      others: unknown.size - 1,
+      label: nearest.name,
+      its: hex(pack(...nearest.color)),
+    },
   );
 }
 
@@ -297,16 +316,6 @@ function pack(r, g, b) {
 /** @param {number} color */
 function hex(color) {
   return `#${color.toString(16).padStart(6, "0")}`;
-}
-
-/** @param {number} count */
-function pixels(count) {
-  return count === 1 ? "1 pixel" : `${count.toLocaleString("en")} pixels`;
-}
-
-/** @param {number} kinds */
-function others(kinds) {
-  return kinds > 1 ? ` (and there are ${kinds - 1} more unknown ones)` : "";
 }
 
 /** @param {LabelSet} set */

@@ -91,9 +91,10 @@ export async function decodePng(bytes, { maxPixels }) {
   const { width, height, depth, color } = header;
   if (width * height > maxPixels) {
     throw new DocumentError(
-      `The picture is too large: ${width} × ${height} pixels.`,
-      `At most ${maxPixels.toLocaleString("en")} pixels can be opened.`,
+      "The picture is too large: {width} × {height} pixels.",
+      "At most {most} pixels can be opened.",
       "Make it smaller in an image editor, with nearest-neighbour resizing so that no label is blended.",
+      { width, height, most: maxPixels.toLocaleString("en") },
     );
   }
   const channels = { [GREY]: 1, [PALETTE]: 1, [RGB]: 3, [RGBA]: 4 }[color] ?? 0;
@@ -197,8 +198,9 @@ function readHeader(body) {
   if (!known || interlace !== 0) {
     throw new DocumentError(
       "This kind of PNG cannot be read as a label map.",
-      interlace ? "It is interlaced." : `It has colour type ${color} with ${depth} bits per channel.`,
+      interlace ? "It is interlaced." : "It has colour type {color} with {depth} bits per channel.",
       "Save it as an 8-bit palette or 8-bit RGB PNG, not interlaced.",
+      { color, depth },
     );
   }
   return { width, height, depth, color };

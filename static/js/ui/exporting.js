@@ -18,9 +18,9 @@ import { noticeOf } from "./studio.js";
 
 const ENDINGS = { png: "png", jpeg: "jpg", webp: "webp" };
 const FORMATS = /** @type {[Format, string, string][]} */ ([
-  ["png", "PNG", "Loses nothing"],
-  ["jpeg", "JPEG", "Small, opens everywhere"],
-  ["webp", "WebP", "Smallest"],
+  ["png", "PNG", t("Loses nothing")],
+  ["jpeg", "JPEG", t("Small, opens everywhere")],
+  ["webp", "WebP", t("Smallest")],
 ]);
 /** How much larger than the label map a photo may be asked for. */
 const SCALES = [1, 1.5, 2, 3, 4];
@@ -174,7 +174,7 @@ class ExportDialog {
           { class: "choice" },
           input,
           make("span", { class: "choice-name" }, name),
-          make("small", {}, t(hint)),
+          make("small", {}, hint),
         ),
       );
     }

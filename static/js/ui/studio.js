@@ -489,7 +489,7 @@ export class Studio {
     this.ports.say({
       what: said,
       key: "new",
-      action: { title: "Back to the one before", run: () => this.adopt(before) },
+      action: { title: t("Back to the one before"), run: () => this.adopt(before) },
     });
   }
 
