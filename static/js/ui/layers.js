@@ -182,6 +182,10 @@ export function mountLayers(host, studio, draw) {
     list.focus({ preventScroll: true });
     const item = /** @type {HTMLElement | null} */ (list.querySelector(`[data-layer="${id}"]`));
     if (!item) return;
+    const others = () =>
+      [.../** @type {NodeListOf<HTMLElement>} */ (list.querySelectorAll(".layer"))].filter(
+        (one) => one !== item,
+      );
     let dragging = false;
     /** Where it would go, counted from the top, itself taken out. */
     let to = 0;
@@ -191,26 +195,13 @@ export function mountLayers(host, studio, draw) {
       if (!dragging) return;
       item.dataset.dragging = "";
       item.style.transform = `translateY(${event.clientY - down.clientY}px)`;
-      const others = [.../** @type {NodeListOf<HTMLElement>} */ (list.querySelectorAll(".layer"))].filter(
-        (one) => one !== item,
-      );
-      const middles = others.map((one) => {
-        const { top, height } = one.getBoundingClientRect();
-        return top + height / 2;
-      });
-      to = middles.filter((middle) => middle < event.clientY).length;
-      for (const [i, one] of others.entries()) one.toggleAttribute("data-before", i === to);
-      for (const [i, one] of others.entries())
-        one.toggleAttribute("data-after", to === others.length && i === to - 1);
+      to = markPlace(others(), event.clientY);
     };
     const end = (/** @type {PointerEvent | KeyboardEvent} */ event) => {
       if ("pointerId" in event ? event.pointerId !== down.pointerId : event.key !== "Escape") return;
       removeEventListener("pointermove", move);
       for (const kind of ENDS) removeEventListener(kind, end);
-      for (const one of list.querySelectorAll(".layer")) {
-        one.removeAttribute("data-before");
-        one.removeAttribute("data-after");
-      }
+      markPlace(others(), null);
       item.style.transform = "";
       delete item.dataset.dragging;
       if (!dragging || event.type !== "pointerup") return;
@@ -228,6 +219,25 @@ export function mountLayers(host, studio, draw) {
     clearTimeout(timer);
     timer = setTimeout(() => drawThumbs(true), REST);
   });
+}
+
+/**
+ * Draw the line where a layer that is dragged would go.
+ *
+ * @param {HTMLElement[]} others the top first
+ * @param {number | null} y where the pointer is; null draws none
+ * @returns {number} how many of the others are above it
+ */
+function markPlace(others, y) {
+  const above = others.filter((one) => {
+    const { top, height } = one.getBoundingClientRect();
+    return y !== null && top + height / 2 < y;
+  }).length;
+  for (const [i, one] of others.entries()) {
+    one.toggleAttribute("data-before", y !== null && i === above);
+    one.toggleAttribute("data-after", y !== null && above === others.length && i === above - 1);
+  }
+  return above;
 }
 
 /** @param {Layer} layer */
