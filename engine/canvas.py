@@ -154,8 +154,8 @@ class Canvas:
 
     @property
     def blend_levels(self) -> Sequence[BlendLevel]:
-        """The blends of styles, by level; none where one style acts everywhere."""
-        return () if self.blends is None or self.style_plane is None else self.blends.levels
+        """The blends of styles, by level, once refreshed; none where one style acts everywhere."""
+        return () if self.blends is None else self.blends.levels
 
     def put(self, x: int, y: int, labels: LabelMap) -> None:
         """Replace a rectangle, which lies inside."""
@@ -192,7 +192,11 @@ class Canvas:
             self.changed, self._dirty = rect.union(self.changed), None
         if self._restyled is not None and self.blends is not None:
             rect = self._reached(self._restyled, self.blends.reach)
-            self.blends.refresh(self._styles_in, rect)
+            plane = self.style_plane
+            if plane is None:
+                self.blends.clear()
+            else:
+                self.blends.refresh(lambda part: self._piece(plane, part), rect)
             self.changed, self._restyled = rect.union(self.changed), None
 
     def _reached(self, rect: Rect, margin: int) -> Rect:
@@ -207,14 +211,10 @@ class Canvas:
         )
         return reached.grown(margin, height, width)
 
-    def _styles_in(self, rect: Rect) -> StylePlane:
-        if self.style_plane is None:
-            return np.zeros((rect.bottom - rect.top, rect.right - rect.left), np.uint8)
-        return self._piece(self.style_plane, rect)
-
     def _cells_in(self, rect: Rect) -> Cells:
         labels = self._piece(self.labels, rect)
-        styles = None if self.style_plane is None or self.blends is not None else self._styles_in(rect)
+        plane = self.style_plane if self.blends is None else None
+        styles = None if plane is None else self._piece(plane, rect)
         if not self._has_edges:
             return cells_of(labels, None, styles)
         around = rect.grown(1, *self.padded)

@@ -266,7 +266,7 @@ class Model:
         for i, (canvas, style) in enumerate(zip(canvases, styles, strict=True)):
             codes = self._codes(canvas, style)
             of_codes = None if codes is None else codes.numpy().tobytes()
-            key: object = (canvas.padded, of_codes, bool(canvas.blend_levels))
+            key: object = (canvas.padded, of_codes, canvas.style_plane is not None)
             groups.setdefault(i if style.per_pixel is not None else key, []).append(i)
         return list(groups.values())
 

@@ -176,13 +176,8 @@ class BlendLevel:
         self.factor, self._most, self._device = factor, most, device
         self._numbers: Numbers = np.zeros(size, np.int32)
         self._index: Tensor | None = None
-        self._tables: dict[Norm, _Table] = {}
-        self.begin()
-
-    def begin(self) -> None:
-        """Forget every blend."""
         self._vocabulary = BlendVocabulary()
-        self._tables.clear()
+        self._tables: dict[Norm, _Table] = {}
 
     @property
     def count(self) -> int:
@@ -251,6 +246,8 @@ class _Table:
 class Blends:
     """Which blend acts where on a canvas, at every resolution.
 
+    levels: coarsest first, once there is a style plane.
+
     Args:
         size: (H, W) of the padded canvas. reach: see `reach_of`.
         factors: pixels per cell of each level, powers of two, coarsest first.
@@ -265,16 +262,18 @@ class Blends:
         row_bytes: Sequence[int],
         device: torch.device,
     ) -> None:
-        self._size, self.reach = size, reach
-        self.levels = [
-            BlendLevel((size[0] // factor, size[1] // factor), factor, LARGEST_BLENDS // bytes_, device)
-            for factor, bytes_ in zip(factors, row_bytes, strict=True)
-        ]
-        self._steps = 0  # that the present blends are made in; 0 before they are numbered
+        self._size, self.reach, self._device = size, reach, device
+        self._factors, self._row_bytes = factors, row_bytes
+        self.clear()
 
     @property
     def nbytes(self) -> int:
         return sum(level.nbytes for level in self.levels)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.levels: list[BlendLevel] = []
+        self._steps = 0  # that blends are made in; 0 where none are numbered
 
     def refresh(self, piece: Callable[[Rect], StylePlane], rect: Rect) -> None:
         """Bring the numbers up to date.
@@ -287,19 +286,23 @@ class Blends:
             return
         # Blends of former planes may have filled the vocabulary; or this one holds more than may be, and is
         # painted in coarser steps. Which it is depends on the plane alone.
-        self._steps, steps = 0, STEPS
+        self.clear()
+        steps = STEPS
         while not self._number_anew(piece, steps):
             steps //= _COARSER
         self._steps = steps
 
     def _number_anew(self, piece: Callable[[Rect], StylePlane], steps: int) -> bool:
-        for level in self.levels:
-            level.begin()
+        height, width = self._size
+        self.levels = [
+            BlendLevel((height // factor, width // factor), factor, LARGEST_BLENDS // row, self._device)
+            for factor, row in zip(self._factors, self._row_bytes, strict=True)
+        ]
         return self._number(piece, Rect(0, 0, *self._size), steps)
 
     def _number(self, piece: Callable[[Rect], StylePlane], rect: Rect, steps: int) -> bool:
         """Number a rectangle; False if there are too many blends. (Whole styles always fit.)"""
-        for band in self._bands(rect.aligned(self.levels[0].factor)):
+        for band in self._bands(rect.aligned(self._factors[0])):
             around = Rect(
                 band.top - self.reach,
                 band.left - self.reach,
@@ -317,7 +320,7 @@ class Blends:
 
     def _bands(self, rect: Rect) -> Iterator[Rect]:
         """A rectangle in strips of whole cells, for what is worked on takes far more memory than a plane."""
-        cell = self.levels[0].factor
+        cell = self._factors[0]
         rows = max(cell, _BAND // max(1, rect.right - rect.left) // cell * cell)
         for top in range(rect.top, rect.bottom, rows):
             yield Rect(top, rect.left, min(rect.bottom, top + rows), rect.right)
