@@ -108,6 +108,9 @@ smoke-train: setup  ## every recipe, tiny: trained, killed, continued to the bit
 bench-training: setup  ## pictures per second of training, plain against by label patterns
 	$(PY) -m benchmarks training $(ARGS)
 
+bench-seams: setup  ## how much the seam of an edited region shows, by each blend
+	$(PY) -m benchmarks seams $(ARGS)
+
 wheel: setup  ## build the wheel into dist/
 	$(PY) -m pip wheel --no-build-isolation --no-deps --wheel-dir dist .
 

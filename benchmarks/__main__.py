@@ -1,7 +1,8 @@
 """`make bench`: frame time of the built-in model, and stroke-to-frame latency over a socket on loopback.
 
 Prints a table and writes benchmarks/results/bench.json: {"machine": …, "frame": [rows], "stroke": [rows]}.
-`make bench-engine` and `make bench-training` are the words `engine` and `training` behind it, see there.
+`make bench-engine`, `make bench-training` and `make bench-seams` are the words `engine`, `training` and
+`seams` behind it, see there.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import engine, frame, stroke, training
+from benchmarks import engine, frame, seams, stroke, training
 from engine import Library
 from engine.device import cpu_flags
 
@@ -101,13 +102,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--seconds", type=float, default=6.0, help="how long each stroke is drawn")
     parser.set_defaults(run=measure)
-    commands = parser.add_subparsers(metavar="[engine | training]")
+    commands = parser.add_subparsers(metavar="[engine | training | seams]")
     engine_parser = commands.add_parser("engine", description=engine.__doc__)
     engine.add_arguments(engine_parser)
     engine_parser.set_defaults(run=engine.run)
     training_parser = commands.add_parser("training", description=training.__doc__)
     training.add_arguments(training_parser)
     training_parser.set_defaults(run=training.run)
+    seams_parser = commands.add_parser("seams", description=seams.__doc__)
+    seams.add_arguments(seams_parser)
+    seams_parser.set_defaults(run=seams.run)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

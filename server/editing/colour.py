@@ -25,8 +25,8 @@ _LARGEST_SHIFT: Final = 0.25
 def match_colours(painted: Pixels, reference: Pixels, source: Pixels, region: Region, reach: float) -> Pixels:
     """The painting with the picture's colours, by the surroundings that both show.
 
-    Mean and contrast of each channel first, after Reinhard et al. 2001, over everything outside the region;
-    then, near the border, the slow difference that is left there (`reach` pixels wide).
+    Means and contrast first, after Reinhard et al. 2001, over everything outside the region; then, near the
+    border, the slow difference that is left there (`reach` pixels wide).
 
     Args:
         painted, reference, source: (H, W, C), float32 in 0…1, the same scene but for the region. The
@@ -40,12 +40,13 @@ def match_colours(painted: Pixels, reference: Pixels, source: Pixels, region: Re
     return painted * gain + shift + field
 
 
-def _gain_and_shift(theirs: Pixels, ours: Pixels) -> tuple[Pixels, Pixels]:
-    """For each channel of (N, C), so that `theirs · gain + shift` has about our mean and deviation."""
+def _gain_and_shift(theirs: Pixels, ours: Pixels) -> tuple[np.float32, Pixels]:
+    """Of (N, C), so that `theirs · gain + shift` has our mean in each channel and about our deviation. All
+    channels have one gain: several would turn the colours that the surroundings lack into others."""
     middle = theirs.mean(0)
-    gain = np.clip((ours.std(0) + 0.02) / (theirs.std(0) + 0.02), *_GAINS)
+    gain = np.clip((ours.std(0).mean() + 0.02) / (theirs.std(0).mean() + 0.02), *_GAINS)
     moved = np.clip(ours.mean(0) - middle, -_LARGEST_SHIFT, _LARGEST_SHIFT)
-    return gain.astype(np.float32), (moved + middle - gain * middle).astype(np.float32)
+    return np.float32(gain), (moved + middle - gain * middle).astype(np.float32)
 
 
 def _field(matched: Pixels, source: Pixels, region: Region, reach: float) -> Pixels:

@@ -158,7 +158,7 @@ def test_deep_in_the_region_stands_the_painting() -> None:
 def test_a_difference_in_light_is_taken_off() -> None:
     """The same scene, darker and bluer: what is put in must not show it."""
     source = cv2.GaussianBlur(samples(9, 128, 128), (0, 0), 2)
-    painted = np.clip(source * np.array([0.6, 0.7, 0.9]) + np.array([5, 10, 40]), 0, 255).astype(np.uint8)
+    painted = np.clip(source * 0.7 + np.array([5, 10, 60]), 0, 255).astype(np.uint8)
     region = blob(10, 128, 128)
     plan = Plan(Box(0, 0, 128, 128), 128, 128)
     plain, _ = put_in(source, painted, region, plan, Mixing("feather", 6, match=False))
