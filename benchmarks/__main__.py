@@ -11,60 +11,21 @@ import argparse
 import json
 import os
 import platform
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-import httpx
 import torch
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import engine, frame, seams, stroke, training
+from benchmarks.serving import server
 from engine import Library
 from engine.device import cpu_flags
 
 RESULTS = Path(__file__).parent / "results"
 SIZES = (256, 512)
 MOST_FRAMES = 3  # from stroke to photo, 95th percentile, in bare frames
-
-
-@contextmanager
-def server() -> Iterator[str]:
-    """A server process on a free port of loopback; yields its URL once /readyz says 200."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("scenebrush")), "serve"]
-    settings = {
-        "SCENEBRUSH_HOST": "127.0.0.1",
-        "SCENEBRUSH_PORT": str(port),
-        "SCENEBRUSH_LOG_LEVEL": "warning",
-    }
-    process = subprocess.Popen(command, env=os.environ | settings)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait(url, process)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    raise RuntimeError("the server did not become ready")
 
 
 def machine(library: Library) -> dict[str, object]:

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { LabelDocument } from "../../static/js/document/document.js";
 import { createMap } from "../../static/js/document/labelmap.js";
@@ -654,5 +655,39 @@ test("the action table: one id and one meaning for each key, words for everythin
   for (const { id, title, keys: combos } of ACTIONS) {
     assert.ok(title, id);
     for (const combo of combos) assert.equal(combo, combo.toLowerCase(), id);
+  }
+});
+
+test("no tool and no handler of pointers waits for anything", () => {
+  const ui = ["surface", "pointers", "heldkeys", "easel", "selecting"].map((name) => `ui/${name}.js`);
+  const root = new URL("../../static/js/", import.meta.url);
+  const tools = readdirSync(new URL("tools/", root)).map((name) => `tools/${name}`);
+  for (const file of [...ui, ...tools]) {
+    assert.doesNotMatch(
+      readFileSync(new URL(file, root), "utf8"),
+      /\b(await|async)\b|\.then\(|Promise/,
+      file,
+    );
+  }
+});
+
+test("a shape drawn anew at every move leaves only its last form, whatever it has passed over", () => {
+  const roll = dice(9);
+  for (let round = 0; round < 40; round++) {
+    const tool = /** @type {const} */ (["line", "rectangle", "ellipse"])[round % 3];
+    const symmetry = /** @type {const} */ (["off", "vertical", "both"])[round % 3];
+    const [live, once] = [bench(), bench()];
+    for (const { state, document } of [live, once]) {
+      state.symmetry = symmetry;
+      if (round % 2) document.selection = drawnMask(WIDTH, 48, (span) => span(20, 3, 50));
+    }
+    const points = Array.from(
+      { length: 8 },
+      () => /** @type {[number, number]} */ ([roll(80) - 8, roll(60) - 6]),
+    );
+    live.drag(tool, points);
+    once.drag(tool, [points[0], points[7]]);
+    assert.deepEqual(live.document.map.data, once.document.map.data, `round ${round}`);
+    if (live.document.undo()) assert.deepEqual(live.document.map.data, bench().document.map.data);
   }
 });

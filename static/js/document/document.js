@@ -84,16 +84,23 @@ export class Gesture {
    * @param {Uint8Array} [mask] as many; where it is 0 nothing is written
    */
   put(rect, values, mask) {
+    const { data, width } = this.map;
     for (let row = 0; row < rect.height; row++) {
       const y = rect.y + row;
       this.transaction.keep(y, rect.x, rect.x + rect.width);
-      const to = y * this.map.width + rect.x;
+      const to = y * width + rect.x;
       const from = row * rect.width;
-      if (!mask) this.map.data.set(values.subarray(from, from + rect.width), to);
-      else for (let i = 0; i < rect.width; i++) if (mask[from + i]) this.map.data[to + i] = values[from + i];
+      if (!mask) data.set(values.subarray(from, from + rect.width), to);
+      else for (let i = 0; i < rect.width; i++) if (mask[from + i]) data[to + i] = values[from + i];
     }
     if (rect.width > 0 && rect.height > 0) this.dirty.add(rect);
   }
+
+  /** Restore a part of a row. @type {import("./raster.js").Span} */
+  restore = (y, x0, x1) => {
+    for (const { transaction } of this.#writes) transaction.restore(y, x0, x1);
+    this.dirty.add({ x: x0, y, width: x1 - x0, height: 1 });
+  };
 
   /** Tell listeners about what was written since the last time. */
   flush() {
@@ -260,6 +267,7 @@ export class LabelDocument {
         "The layer is locked.",
         "“{name}” keeps its labels.",
         "Unlock it, or choose another.",
+        { name },
       );
     }
     if (!visible) {
@@ -267,6 +275,7 @@ export class LabelDocument {
         "The layer is hidden.",
         "Nobody would see what is painted on “{name}”.",
         "Show it, or choose another.",
+        { name },
       );
     }
     return null;
@@ -453,6 +462,7 @@ export class LabelDocument {
         "There are as many layers as there may be.",
         "A painting has at most {most}.",
         "Merge some of them first.",
+        { most: MAX_LAYERS },
       );
     }
     const at = this.layers.indexOf(this.layer) + 1;

@@ -66,6 +66,16 @@ export function swapTile({ map, rect, labels }) {
   return now;
 }
 
+/** Whether these very pixels stand there. @param {LabelMap} map @param {Rect} rect @param {Uint8Array} labels */
+function holds({ width, data }, rect, labels) {
+  let i = 0;
+  for (let y = rect.y; y < rect.y + rect.height; y++) {
+    const end = y * width + rect.x + rect.width;
+    for (let at = end - rect.width; at < end; at++) if (data[at] !== labels[i++]) return false;
+  }
+  return true;
+}
+
 /** A change of one map in the making: it keeps each tile as it was before the first pixel in it changed. */
 export class Transaction {
   /** @param {LabelMap} map */
@@ -118,19 +128,39 @@ export class Transaction {
   rollBack() {
     /** @type {Rect | null} */
     let dirty = null;
-    for (const { rect, labels } of this.#changed()) {
+    for (const [index, { rect, labels }] of this.before) {
+      // What is drawn anew will mostly be where it was: those tiles are kept.
+      if (holds(this.map, rect, labels)) {
+        this.before.delete(index);
+        continue;
+      }
       writeRect(this.map, rect, labels);
       dirty = union(dirty, rect);
     }
-    this.before.clear();
     return dirty;
   }
 
+  /**
+   * Put a part of a row back.
+   *
+   * @param {number} y
+   * @param {number} x0
+   * @param {number} x1
+   */
+  restore(y, x0, x1) {
+    const row = Math.floor(y / TILE);
+    for (let column = Math.floor(x0 / TILE); column * TILE < x1; column++) {
+      const kept = this.before.get(row * this.columns + column);
+      if (!kept) continue;
+      const { rect, labels } = kept;
+      const [from, to] = [Math.max(x0, rect.x), Math.min(x1, rect.x + rect.width)];
+      const start = (y - rect.y) * rect.width - rect.x;
+      this.map.data.set(labels.subarray(start + from, start + to), y * this.map.width + from);
+    }
+  }
+
   #changed() {
-    return [...this.before.values()].filter(({ rect, labels }) => {
-      const now = readRect(this.map, rect);
-      return labels.some((label, i) => label !== now[i]);
-    });
+    return [...this.before.values()].filter(({ rect, labels }) => !holds(this.map, rect, labels));
   }
 
   /**

@@ -113,6 +113,7 @@ export function placed({ rect, values, mask }, dx, dy, width, height) {
   const moved = { ...rect, x: rect.x + dx, y: rect.y + dy };
   const inside = intersect(moved, { x: 0, y: 0, width, height });
   if (!inside) return null;
+  if (inside.width === rect.width && inside.height === rect.height) return { rect: inside, values, mask };
   const cut = (/** @type {Uint8Array} */ plane) => {
     const out = new Uint8Array(inside.width * inside.height);
     for (let row = 0; row < inside.height; row++) {

@@ -39,9 +39,10 @@ export class LabelView {
   draw({ x, y, width, height }) {
     const { map, pixels, colors } = this;
     if (!map) return;
+    const { data, width: across } = map;
     for (let row = y; row < y + height; row++) {
-      const end = row * map.width + x + width;
-      for (let i = row * map.width + x; i < end; i++) pixels[i] = colors[map.data[i]];
+      const end = row * across + x + width;
+      for (let i = row * across + x; i < end; i++) pixels[i] = colors[data[i]];
     }
     this.context.putImageData(this.image, 0, 0, x, y, width, height);
   }
