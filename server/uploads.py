@@ -214,7 +214,13 @@ def request_body(
     plain["properties"] = {**base64_files, **plain["properties"]}
     for schema in (form, plain):
         schema["required"] = [*required, *schema.get("required", ())]
-    content: dict[str, Any] = {"multipart/form-data": {"schema": form}, "application/json": {"schema": plain}}
+    arrays = [name for name, field in form["properties"].items() if field.get("type") == "array"]
+    # Else a form sends an array as as many fields of one name, which are refused.
+    encoding = {name: {"contentType": "application/json"} for name in arrays}
+    content: dict[str, Any] = {
+        "multipart/form-data": {"schema": form, "encoding": encoding},
+        "application/json": {"schema": plain},
+    }
     if examples:
         content["application/json"]["examples"] = examples
     return {"requestBody": {"required": True, "content": content}}

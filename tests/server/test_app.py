@@ -365,13 +365,13 @@ def test_assets_are_under_their_hash_for_ever(client: Client) -> None:
         async with client() as http:
             page = (await http.get("/")).text
             (script,) = re.findall(r'src="([^"]*/js/main\.js)"', page)
-            assert re.fullmatch(r"/assets/[0-9a-f]{16}/js/main\.js", script)
+            assert re.fullmatch(r"/assets/[0-9a-f]{16}/js/boot\.js", script)
             response = await http.get(script)
             assert response.status_code == 200
             assert response.headers["content-type"].startswith("text/javascript")
             assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
             assert response.headers["x-content-type-options"] == "nosniff"
-            outside = await http.get(script.replace("js/main.js", "..%2f..%2fpyproject.toml"))
+            outside = await http.get(script.replace("js/boot.js", "..%2f..%2fpyproject.toml"))
             assert outside.status_code == 404
 
     run(main())
@@ -424,6 +424,7 @@ def test_openapi_describes_every_route(client: Client) -> None:
             form = body["multipart/form-data"]["schema"]
             assert form["properties"]["mask"]["format"] == "binary"
             assert form["required"] == ["mask"]
+            assert body["multipart/form-data"]["encoding"] == {"styles": {"contentType": "application/json"}}
             assert set(form["properties"]) == {
                 "mask",
                 "instances",

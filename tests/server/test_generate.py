@@ -835,6 +835,26 @@ def test_style_maps_that_do_not_fit(
     run(main())
 
 
+def test_a_form_may_send_the_styles_as_a_part_of_json(
+    client: Client, scene: np.ndarray, halves: np.ndarray
+) -> None:
+    async def main() -> None:
+        async with client() as http:
+            styles = ("styles", (None, b'["golden-hour", "noon"]', "application/json"))
+            files = [("mask", palette_png(scene)), ("style_map", palette_png(halves))]
+            answer = await http.post(
+                "/generate",
+                files=[*files, styles],
+                data={"seed": "3"},
+                headers={"accept": "application/json"},
+            )
+            assert answer.json()["styles"] == [[-1.25, 0.0, 0.0, 3.0], [2.0, 0.5, 0.0, 0.0]]
+            twice = await http.post("/generate", files=[*files, styles, styles])
+            assert "'styles' comes twice" in problem(twice, 400, "unreadable-body")["detail"]
+
+    run(main())
+
+
 def test_a_style_map_of_zeros_changes_nothing(client: Client, scene: np.ndarray) -> None:
     async def main() -> None:
         async with client() as http:
