@@ -364,7 +364,7 @@ def test_assets_are_under_their_hash_for_ever(client: Client) -> None:
     async def main() -> None:
         async with client() as http:
             page = (await http.get("/")).text
-            (script,) = re.findall(r'src="([^"]*/js/main\.js)"', page)
+            (script,) = re.findall(r'src="([^"]*/js/boot\.js)"', page)
             assert re.fullmatch(r"/assets/[0-9a-f]{16}/js/boot\.js", script)
             response = await http.get(script)
             assert response.status_code == 200
@@ -385,7 +385,7 @@ def test_under_a_path_of_a_proxy(client: Client) -> None:
                 page = await http.get(f"{prefix}/")
                 assert page.status_code == 200
                 assert '<meta name="scenebrush-base" content="/paint">' in page.text
-                (script,) = re.findall(r'src="([^"]*/js/main\.js)"', page.text)
+                (script,) = re.findall(r'src="([^"]*/js/boot\.js)"', page.text)
                 assert script.startswith("/paint/assets/")
                 assert (await http.get(f"http://localhost{script}")).status_code == 200
             assert "/paint/openapi.json" in (await http.get("/docs/start.js")).text
