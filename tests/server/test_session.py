@@ -494,6 +494,97 @@ def test_a_gap_in_a_batch_is_a_gap(regional: Session) -> None:
     assert taken(regional).revision == 20
 
 
+class Pair:
+    """A page that says everything that it does, and a device that believes what it is given."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.session = Session("s", LIBRARY, Limits(64, 2048))
+        self.labels = np.ones((8, 16), np.uint8)
+        self.styles = np.zeros((8, 16), np.uint8)
+        self.regions: list[list[float]] = []
+        self.revision = 0
+        self.painted: np.ndarray | None = None
+        self.shown = np.zeros((8, 16), np.uint8)
+        self.known = 0
+        self.session.open(opening(regions=[]))
+        self.everything()
+
+    def say(self, encode: Any, plane: np.ndarray, *, whole: bool = False) -> Outcome:
+        x, y = (0, 0) if whole else (int(self.rng.integers(16)), int(self.rng.integers(8)))
+        width, height = (
+            (16, 8) if whole else (int(self.rng.integers(1, 17 - x)), int(self.rng.integers(1, 9 - y)))
+        )
+        piece = plane[y : y + height, x : x + width]
+        if not whole:
+            most = len(self.regions) + 1 if plane is self.styles else 9
+            piece[:] = self.rng.integers(plane is self.labels, most)
+        self.revision += 1
+        more = bool(self.rng.random() < 0.2)
+        return self.session.put(encode(7, self.revision, x, y, piece, whole=whole, more=more))
+
+    def everything(self) -> None:
+        self.styles[self.styles > len(self.regions)] = 0
+        self.say(protocol.encode_labels, self.labels, whole=True)
+        self.restyle(self.regions)
+        self.say(protocol.encode_styles, self.styles, whole=True)
+
+    def restyle(self, regions: list[list[float]]) -> Outcome:
+        self.regions, self.revision = regions, self.revision + 1
+        return self.session.style(styling(self.revision, regions=regions))
+
+    def step(self) -> None:
+        match int(self.rng.integers(12)):
+            case 0:
+                self.restyle([[float(i), 0, 0, 0] for i in range(self.rng.integers(4))])
+            case 1:
+                self.revision += 1  # is lost on the way; whatever comes after it is ignored
+                lost = self.say(protocol.encode_styles, self.styles)
+                assert said(lost)["type"] == "resync"
+                self.say(protocol.encode_labels, self.labels)
+                self.everything()
+            case 2:
+                self.session.lost(7)
+            case 3 | 4 | 5:
+                self.say(protocol.encode_labels, self.labels)
+            case 6 | 7 | 8:
+                self.say(protocol.encode_styles, self.styles)
+            case _:
+                self.paint()
+
+    def paint(self) -> bool:
+        request = self.session.take()
+        if request is None:
+            return False
+        if request.fresh:
+            self.painted, self.shown, self.known = None, np.zeros((8, 16), np.uint8), 0
+        for change in request.changes:
+            if self.painted is None:
+                self.painted = change.labels
+            rows, columns = change.labels.shape
+            self.painted[change.y : change.y + rows, change.x : change.x + columns] = change.labels
+        for change in request.style_changes:
+            rows, columns = change.numbers.shape
+            assert change.numbers.max() <= max(len(request.regions), self.known)
+            self.shown[change.y : change.y + rows, change.x : change.x + columns] = change.numbers
+        self.known = len(request.regions)
+        assert request.revision == self.revision
+        assert request.regions == tuple(map(tuple, self.regions))
+        assert np.array_equal(self.painted, self.labels)
+        assert np.array_equal(self.shown, np.where(self.styles > self.known, 0, self.styles))
+        return True
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_whatever_happens_the_device_has_what_the_page_has(seed: int) -> None:
+    pair = Pair(seed)
+    painted = 0
+    for _ in range(200):
+        pair.step()
+        painted += pair.paint()
+    assert painted > 50
+
+
 # A canvas that is larger than the model paints
 
 
