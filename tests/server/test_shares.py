@@ -422,6 +422,7 @@ def test_an_address_of_no_use_stops_serve(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("SCENEBRUSH_SHARING", "true")
     monkeypatch.setenv("SCENEBRUSH_DATABASE_URL", "nosuch://me:hunter2@host/name")
     monkeypatch.setattr(commands, "open_library", lambda settings: FakeLibrary())
+    monkeypatch.setattr(commands.logs, "configure", lambda *_: None)  # it would log to what the runner closes
     result = CliRunner().invoke(cli.app, ["serve", "--port", "0"])
     assert result.exit_code == 1
     assert "SCENEBRUSH_DATABASE_URL is no address" in result.stderr
