@@ -616,6 +616,38 @@ test("a pasted piece floats where it was copied and can be dragged before it is 
   assert.equal(count(5), 0);
 });
 
+test("a pinch takes back only what its first finger began: a corner, a drag, not the polygon or what floats", () => {
+  const b = bench();
+  for (const corner of /** @type {[number, number][]} */ ([
+    [10, 4],
+    [50, 4],
+    [50, 20],
+  ])) {
+    b.drag("polygon", [corner]);
+  }
+  b.hand.down("polygon", p(30, 40), NONE);
+  b.hand.retract();
+  assert.equal(b.state.sketch?.handles?.length, 3);
+  assert.ok(b.hand.finish());
+  assert.ok(b.count(16) > 300);
+
+  const { hand, at, count, document } = housed();
+  assert.ok(hand.mover.lift(true));
+  hand.mover.by(20, 0);
+  hand.down("select", p(32, 12), NONE);
+  hand.move([p(32, 30)], NONE);
+  assert.equal(at(32, 30), 16);
+  hand.retract();
+  assert.ok(hand.mover.active);
+  assert.equal(at(32, 12), 16, "where it floated before");
+  hand.mover.drop();
+  assert.equal(count(16), 72);
+  hand.down("brush", p(5, 40), NONE);
+  hand.retract();
+  assert.equal(count(16), 72);
+  assert.equal(document.gesture, null);
+});
+
 test("how selections meet", () => {
   const left = drawnMask(4, 1, (span) => span(0, 0, 2));
   const right = drawnMask(4, 1, (span) => span(0, 1, 3));

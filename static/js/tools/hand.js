@@ -119,6 +119,18 @@ export class Hand {
     return this.mover.cancel() || tool !== null;
   }
 
+  /** The pointer meant something else, a pinch say: only what it has begun goes. */
+  retract() {
+    const tool = this.holding;
+    this.pressing = false;
+    if (tool?.back) {
+      this.back();
+      return;
+    }
+    this.holding = null;
+    tool?.cancel();
+  }
+
   /** Something else comes: what floats is set down where it is, what is half drawn goes. */
   settle() {
     if (this.busy) this.cancel();

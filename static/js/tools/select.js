@@ -41,6 +41,8 @@ export class Select {
     /** Whether the pointer has gone farther than a click does. */
     this.far = false;
     this.copies = false;
+    /** Where a piece that floats was when the pointer went down on it. @type {Point | null} */
+    this.origin = null;
   }
 
   get active() {
@@ -57,7 +59,7 @@ export class Select {
     const on = this.mover.active ? this.mover.holds(sample) : selection !== null && holds(selection, sample);
     if (on && this.mode === "new") {
       this.doing = "moving";
-      this.origin = this.mover.active ? { ...this.mover.shift } : { x: 0, y: 0 };
+      this.origin = this.mover.active ? { ...this.mover.shift } : null;
       return;
     }
     this.mover.drop();
@@ -94,7 +96,11 @@ export class Select {
   cancel() {
     const { doing } = this;
     this.doing = "idle";
-    if (doing === "moving") this.mover.cancel();
+    if (doing === "moving") {
+      if (this.origin) this.mover.to(this.origin.x, this.origin.y);
+      else this.mover.cancel();
+      return;
+    }
     this.easel.sketch(null);
   }
 

@@ -51,7 +51,7 @@ export class Surface {
         if (this.latest) hand.down(tool, this.#sample(this.latest.event), keysOf(this.latest.event));
       },
       up: () => hand.up(),
-      cancel: () => void hand.cancel(),
+      cancel: () => hand.retract(),
       pan: (dx, dy) => {
         if (this.latest) view.panBy(this.latest.pane.size, dx, dy);
       },

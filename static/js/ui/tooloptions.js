@@ -27,6 +27,12 @@ export function mountToolOptions(studio) {
       part.hidden = !uses.includes(tool) && !(selection && uses.includes("selection"));
     }
   });
+  studio.store.watch(["tool"], ({ tool }) => {
+    // On a phone the tools are a line that scrolls.
+    document
+      .querySelector(`#tools [data-action="${tool}"]`)
+      ?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  });
   mountSteady(studio);
   mountModes(studio);
   const zoom = byId("zoom-text", HTMLOutputElement);
