@@ -28,7 +28,7 @@ CHROMIUM := $(shell command -v chromium chromium-browser google-chrome | head -n
 # The wrapper looks for a newer pyright on the network unless told not to.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help setup serve test check check-python check-js format bench bench-engine bench-ui smoke-train wheel lock chromium
+.PHONY: help setup serve test check check-python check-js format bench bench-engine bench-ui bench-start smoke-train wheel lock chromium
 
 help:  ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -107,6 +107,9 @@ smoke-train: setup  ## every recipe, tiny: trained, killed, continued to the bit
 
 bench-ui: setup  ## what the page's own code costs per pointer event at 1024 × 1024, replies 2 s late (needs Chromium)
 	$(PY) -m benchmarks.ui $(ARGS)
+
+bench-start: setup  ## from the navigation to the first frame drawn, on loopback (needs Chromium)
+	$(PY) -m benchmarks.start $(ARGS)
 
 bench-training: setup  ## pictures per second of training, plain against by label patterns
 	$(PY) -m benchmarks training $(ARGS)

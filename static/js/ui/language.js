@@ -25,10 +25,13 @@ export async function startLanguage() {
     typeof chosen === "string" && chosen in LANGUAGES ? chosen : languageOf(navigator.languages);
   document.documentElement.lang = language;
   if (language === "en") return;
-  const answer = await fetch(new URL(`../../locale/${language}.json`, import.meta.url));
-  if (!answer.ok) return; // English is better than nothing
-  setCatalogue(await answer.json());
-  translatePage(document);
+  try {
+    const answer = await fetch(new URL(`../../locale/${language}.json`, import.meta.url));
+    setCatalogue(await answer.json());
+    translatePage(document);
+  } catch {
+    document.documentElement.lang = "en"; // better than nothing
+  }
 }
 
 /** @param {ParentNode} root */

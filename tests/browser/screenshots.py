@@ -1,0 +1,92 @@
+"""The pictures of docs/studio.md: `python -m tests.browser.screenshots` paints and photographs the studio.
+
+Three screens in two languages, with the built-in model, and a desk with its panels open. Each is reduced
+to a palette until it has at most 300 kB.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.conftest import CHROMIUM_ARGUMENTS, CHROMIUM_NAMES, Studio
+from tests.serving import serve
+
+ROOT = Path(__file__).parents[2]
+IMAGES = ROOT / "docs" / "images"
+SCREENS = {"desktop": (1440, 900), "tablet": (820, 1180), "phone": (390, 844)}
+LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
+MOST_BYTES = 300_000
+
+
+def small_png(picture: bytes) -> bytes:
+    """The picture as a palette PNG, with as many colours as its size allows."""
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    for colors in (256, 192, 128, 96, 64):
+        out = io.BytesIO()
+        image.quantize(colors, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
+            out, "PNG", optimize=True
+        )
+        if out.tell() <= MOST_BYTES:
+            break
+    return out.getvalue()
+
+
+def paint(studio: Studio, scene: int, light: str) -> None:
+    """A starter scene in another light, with a hill of the painter's own."""
+    page = studio.page
+    page.evaluate("document.querySelector('[data-action=new]').click()")
+    page.locator("#start-scenes button.card").nth(scene).click()
+    page.locator(".notice-close").first.click()
+    studio.settle()
+    studio.page.locator(f"#palette [data-label='{studio.id_of('tree')}']").first.click()
+    studio.drag((0.62, 0.66), (0.66, 0.62), (0.7, 0.66))
+    page.locator(f".preset[data-preset='{light}']").click()
+    page.mouse.move(2, 2)
+    studio.settle()
+    # The lights' own pictures are painted one after the other, when nothing else is.
+    studio.until("!document.querySelector('.preset img[hidden]')", patience=120)
+
+
+def photograph(browser: Browser, url: str, screen: str, language: str, *, panels: bool = False) -> bytes:
+    width, height = SCREENS[screen]
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        locale=LANGUAGES[language],
+        reduced_motion="reduce",
+        has_touch=screen != "desktop",
+    )
+    try:
+        studio = Studio(context.new_page(), url).open()
+        paint(studio, scene=7, light="golden-hour")
+        for panel in ("light", "layers") if panels else ():
+            studio.do(f"panel-{panel}")
+        studio.page.mouse.move(2, 2)
+        studio.page.wait_for_timeout(600)
+        return studio.page.screenshot()
+    finally:
+        context.close()
+
+
+def main() -> None:
+    """Write every picture into docs/images."""
+    chromium = os.environ.get("SCENEBRUSH_CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM_NAMES)))
+    with serve(cwd=ROOT) as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+        for screen in SCREENS:
+            for language in LANGUAGES:
+                picture = small_png(photograph(browser, server.url, screen, language))
+                (IMAGES / f"studio-{screen}-{language}.png").write_bytes(picture)
+        panels = small_png(photograph(browser, server.url, "desktop", "en", panels=True))
+        (IMAGES / "studio-panels.png").write_bytes(panels)
+        shutil.copyfile(IMAGES / "studio-desktop-en.png", IMAGES / "studio.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
