@@ -404,6 +404,8 @@ async function loadModels(asked = fetchModels(base)) {
 async function openShared(id) {
   try {
     await opening.openProject(await fetchShare(base, id));
+    // It is the visitor's own now, and a reload brings back that.
+    history.replaceState(null, "", `${base}/`);
     return true;
   } catch (error) {
     notices.say({ ...noticeOf(error, t("The shared painting could not be opened.")), key: "open" });
@@ -425,6 +427,7 @@ guide.greet();
 
 setInterval(() => live.watch(), WATCH);
 addEventListener("online", () => live.wake());
+addEventListener("beforeunload", () => keeper.hurry());
 addEventListener("pagehide", () => keeper.flush());
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) live.wake();

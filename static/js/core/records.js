@@ -12,6 +12,8 @@
  *   to be one, and there is none. Nothing is written then
  */
 
+import { forgetLeft, leaveAtOnce, leftAtOnce } from "./left.js";
+
 /** What stands for the state of a record that has no token. */
 const FIRST = "first";
 const HEADS = "paintings";
@@ -80,6 +82,7 @@ export class Records {
       if (writer) transaction.objectStore(LEFT).delete(writer);
     }
     await completed(transaction);
+    if (writer && outcome === "written") forgetLeft(writer);
     return outcome;
   }
 
@@ -93,9 +96,10 @@ export class Records {
    * @param {string} writer
    */
   leave(head, parts, known, writer) {
-    if (!this.opened) return;
+    const left = { head, parts: [...parts], known };
+    if (leaveAtOnce(writer, left) || !this.opened) return;
     const transaction = this.opened.transaction(LEFT, "readwrite");
-    transaction.objectStore(LEFT).put({ head, parts: [...parts], known }, writer);
+    transaction.objectStore(LEFT).put(left, writer);
     // Left to itself the browser asks the page once more before it commits, and a page that is closed meanwhile does not
     // answer.
     transaction.commit();
@@ -112,7 +116,11 @@ export class Records {
     const transaction = database.transaction([HEADS, PARTS, LEFT], "readwrite");
     const left = transaction.objectStore(LEFT);
     const copies = [];
-    for (const { head, parts, known } of await answerOf(left.getAll())) {
+    const atOnce = leftAtOnce();
+    for (const { head, parts, known } of [
+      ...(await answerOf(left.getAll())),
+      ...atOnce.map((one) => one.left),
+    ]) {
       const there = await answerOf(transaction.objectStore(HEADS).get(head.id));
       if (there?.token === head.token) continue;
       if (outcomeOf(there, known) !== "newer") {
@@ -126,6 +134,7 @@ export class Records {
     }
     left.clear();
     await completed(transaction);
+    for (const { key } of atOnce) forgetLeft(key);
     return copies;
   }
 

@@ -26,8 +26,6 @@ import { newId } from "../core/ids.js";
 import { tokenOf } from "../core/records.js";
 import { pack, unpack } from "../document/history.js";
 
-/** Milliseconds: changes in quick succession are one. */
-const GATHER = 30;
 /** The version of a plane that has to be written again. */
 const UNKNOWN = -1;
 
@@ -39,8 +37,10 @@ const UNKNOWN = -1;
 /** What is known of a document that is kept. */
 class Session {
   constructor() {
-    /** Tokens of the states that may be written over. @type {Set<string>} */
+    /** Tokens of the states that may be written over, the latest last. @type {Set<string>} */
     this.known = new Set();
+    /** The head that was written last, as `sayingOf` has it. */
+    this.said = "";
     /** What lies in the parts, by name. @type {Map<string, {of: object, version: number, size: number}>} */
     this.stored = new Map();
     this.created = Date.now();
@@ -72,6 +72,7 @@ export class Keeper {
     this.left = new Set();
     /** @type {Promise<void> | null} */
     this.run = null;
+    this.wake = () => {};
     /** Copies, of which nothing is kept before a hand has touched them. @type {WeakSet<LabelDocument>} */
     this.copies = new WeakSet();
     /** @type {WeakMap<LabelDocument, Session>} */
@@ -178,6 +179,7 @@ export class Keeper {
     const session = new Session();
     session.known.add(tokenOf(head));
     session.created = head.created ?? head.updated;
+    session.said = sayingOf(head);
     for (const [name, { of }] of planesOf(painting)) {
       const part = parts.get(name);
       if (part) session.stored.set(name, { of, version: 0, size: sizeOf(part) });
@@ -216,7 +218,8 @@ export class Keeper {
   }
 
   async #write() {
-    await new Promise((resolve) => setTimeout(resolve, GATHER));
+    // Not in the task of the pointer event that ended a stroke.
+    await this.#breath();
     for (const document of this.waiting.keys()) {
       try {
         await this.#keepOne(document);
@@ -230,6 +233,18 @@ export class Keeper {
       }
       this.writing = null;
     }
+  }
+
+  /** The page may be about to go: write at once. */
+  hurry() {
+    this.wake();
+  }
+
+  #breath() {
+    return new Promise((resolve) => {
+      this.wake = () => resolve(undefined);
+      setTimeout(this.wake, 0);
+    });
   }
 
   /** @param {LabelDocument} document */
@@ -259,6 +274,7 @@ export class Keeper {
     const outcome = await this.records.write(draft.head, draft.parts, known, left);
     if (outcome === "written") {
       session.known = new Set([draft.token]);
+      session.said = sayingOf(draft.head);
       session.stored = draft.stored;
       if (session.thumbnail === draft.parts.get("thumbnail")) session.thumbnail = null;
       this.left.delete(mark);
@@ -319,11 +335,13 @@ export class Keeper {
       // What a gesture has written so far may yet be taken back.
       stored.set(name, { of, version: open ? UNKNOWN : version, size: sizeOf(value) });
     }
-    if (session.thumbnail) parts.set("thumbnail", session.thumbnail);
-    const token = newId();
     const size = [...stored.values()].reduce((sum, part) => sum + part.size, 0);
-    const head = { ...headOf(document, model), token, created: session.created, bytes: size };
-    return { document, model, token, head, parts, stored };
+    const head = { ...headOf(document, model), token: "", created: session.created, bytes: size };
+    // Put on the easel and not changed, it is what it was: no other tab has to mind.
+    const same = parts.size === 0 && sayingOf(head) === session.said;
+    const token = (same && [...session.known].at(-1)) || newId();
+    if (session.thumbnail) parts.set("thumbnail", session.thumbnail);
+    return { document, model, token, head: { ...head, token }, parts, stored };
   }
 }
 
@@ -369,6 +387,11 @@ function planesOf({ layers = [], styles, edits, source }) {
   add("source map", source?.map);
   if (source) planes.set("source", { of: source.blob, bytes: () => source.blob });
   return planes;
+}
+
+/** All that a head says of its painting. @param {PaintingHead} head */
+function sayingOf(head) {
+  return JSON.stringify({ ...head, updated: 0, token: "" });
 }
 
 /** @param {PaintingHead} head @param {string} id @param {string} title @returns {PaintingHead} */

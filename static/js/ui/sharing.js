@@ -43,6 +43,10 @@ export class Sharing {
       this.list,
     );
     this.dialog.classList.add("narrow");
+    studio.store.watch(["sharing"], (state) => {
+      const button = document.querySelector("button[data-action=share]");
+      if (button instanceof HTMLElement) button.hidden = !state.sharing;
+    });
   }
 
   show() {

@@ -61,6 +61,7 @@ function dress(button, action, studio) {
       "symmetry",
       "everywhere",
       "pressure",
+      "sharing",
     ],
     (state) => {
       button.disabled = enabled ? !enabled(state) : false;
