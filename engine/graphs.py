@@ -106,8 +106,8 @@ class RecordedTrunk:
         """`Trunk.run`, the same bytes; the result is good until the next run."""
         tables = [level for level in levels if isinstance(level, TableLevel)]
         pixels = start.shape[0] * levels[-1].size[0] * levels[-1].size[1]
-        unlike = len(tables) < len(levels) or extras.blends  # their tables grow from picture to picture
-        if self._recorder is None or unlike or pixels > _MOST_PIXELS:
+        by_region = len(extras.blends) > 0  # whose tables change as somebody paints
+        if self._recorder is None or len(tables) < len(levels) or by_region or pixels > _MOST_PIXELS:
             return self._plain.run(start, levels, extras, keep)
         frame = self._frame(start, tables, extras, keep)
         frame.load(start, tables, extras)

@@ -100,21 +100,22 @@ class Model:
     def canvas(self, width: int, height: int) -> Canvas:
         """A new canvas, all of the first class."""
         first = self.spec.labels.labels[0].id
-        network, padded = self.network, self.padded(width, height)
-        blends = None
-        if network.styled_norms:
-            row_bytes = [sum(8 * norm.channels for norm in norms) for norms in self._norms_by_level]
-            reach, device = reach_of(width, height), self.backend.device
-            blends = Blends(padded, reach, network.factors, row_bytes, device)
+        network = self.network
         return Canvas(
             width,
             height,
-            padded,
+            self.padded(width, height),
             network.factors,
             instance_edges=network.instance_edges,
             label=first,
-            blends=blends,
+            blends=self._blends(width, height) if network.styled_norms else None,
         )
+
+    def _blends(self, width: int, height: int) -> Blends:
+        """A canvas's blends of styles, which norms read after the labels."""
+        row_bytes = [sum(8 * norm.channels for norm in norms) for norms in self._norms_by_level]
+        size, reach = self.padded(width, height), reach_of(width, height)
+        return Blends(size, reach, self.network.factors, row_bytes, self.backend.device)
 
     @property
     def previews(self) -> bool:
