@@ -418,9 +418,9 @@ const appear = () => {
   document.body.dataset.ready = "";
 };
 setTimeout(appear, WHOLE_WITHIN);
-const kept = !sharedId && (await gallery.openLast());
+const kept = sharedId ? false : await gallery.openLast();
 await loadModels(firstModels);
-const opened = kept || (sharedId && (await openShared(sharedId))) || (await gallery.openLast());
+const opened = sharedId ? (await openShared(sharedId)) || (await gallery.openLast()) : kept;
 if (!opened) studio.startScene(scenes[0]);
 appear();
 guide.greet();

@@ -1,4 +1,4 @@
-"""Sharing by a link: only where the server does; a visitor opens a painting of their own; deleted by who shared it."""
+"""Sharing by a link: only where the server does; visitors open a copy; who shared it deletes it."""
 
 from collections.abc import Iterator
 from pathlib import Path

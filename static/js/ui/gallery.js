@@ -175,7 +175,11 @@ export class Gallery {
     open.addEventListener("click", async () => {
       if (await this.open(id)) this.dialog.close();
     });
-    const about = make("span", { class: "piece-about" }, aboutOf(head));
+    const about = make(
+      "span",
+      { class: "piece-about" },
+      ...aboutOf(head).map((one) => make("span", {}, one)),
+    );
     const tools = make("div", { class: "piece-tools", role: "group", "aria-label": title });
     const item = make("li", { class: "piece", "data-piece": id }, open, about, tools);
     const tool = (/** @type {string} */ sign, /** @type {string} */ what, /** @type {() => void} */ run) => {
@@ -294,12 +298,12 @@ function copyOf(title) {
   return t("{title} (copy)", { title });
 }
 
-/** @param {PaintingHead} head */
+/** @param {PaintingHead} head @returns {string[]} */
 function aboutOf({ updated, width, height, bytes }) {
   const date = new Intl.DateTimeFormat(document.documentElement.lang || "en", {
     dateStyle: "medium",
     timeStyle: "short",
   });
-  const size = bytes ? ` · ${Math.max(1, Math.round(bytes / 1024)).toLocaleString("en")} KB` : "";
-  return `${date.format(updated)} · ${width} × ${height}${size}`;
+  const size = bytes ? [`${Math.max(1, Math.round(bytes / 1024)).toLocaleString("en")} KB`] : [];
+  return [date.format(updated), `${width} × ${height}`, ...size];
 }
