@@ -5,7 +5,7 @@
  * @typedef {import("./studio.js").Studio} Studio
  * @typedef {import("../document/light.js").NamedLight} NamedLight
  */
-import { t } from "../core/i18n.js";
+import { t, term } from "../core/i18n.js";
 import { icon, make } from "./dom.js";
 import { MAX_SEED } from "./lights.js";
 import { mountMix } from "./mix.js";
@@ -38,7 +38,7 @@ export function mountLight(host, studio) {
     ["document", "model", "models", "seed", "style", "code", "plane", "region", "regions"],
     ({ document: painting, models }) => {
       if (!painting) return;
-      now.textContent = studio.lights.chosen.title;
+      now.textContent = term(studio.lights.chosen.title);
       if (models.length === 0) return;
       const { name, style_dim: length } = studio.model;
       none.hidden = length > 0;

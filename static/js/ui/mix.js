@@ -63,7 +63,7 @@ export function mountMix(host, studio) {
       const chosen = end.value;
       end.replaceChildren(
         ...[...lights].map(([value, { title }]) => {
-          const text = value === NOW ? t("As it is now") : title;
+          const text = value === NOW ? t("As it is now") : term(title);
           return make("option", { value }, text);
         }),
       );

@@ -4,7 +4,7 @@
  * @typedef {import("./studio.js").Studio} Studio
  * @typedef {import("../document/document.js").Region} Region
  */
-import { t } from "../core/i18n.js";
+import { t, term } from "../core/i18n.js";
 import { MARK_COLORS, sharesOf } from "../document/light.js";
 import { icon, make } from "./dom.js";
 import { editText } from "./rename.js";
@@ -89,7 +89,7 @@ export function mountRegions(host, studio) {
     shares = [];
     list.replaceChildren(
       row(t("The picture’s own"), 0),
-      ...regions.map(({ title }, i) => row(title ?? t("A light of its own"), i + 1)),
+      ...regions.map(({ title }, i) => row(term(title), i + 1)),
     );
     if (focused) /** @type {HTMLElement | null} */ (list.querySelector(".region"))?.focus();
     count();

@@ -5,7 +5,7 @@
  * @typedef {{title: string, seed: number, style: string | null, code: readonly number[], own: boolean, model: string,
  *   picture: string}} KeptLight `own`: it was its seed's own light; `picture`: a data URL
  */
-import { t } from "../core/i18n.js";
+import { t, term } from "../core/i18n.js";
 import { recall, remember } from "../core/remember.js";
 import { sameCode } from "../document/light.js";
 import { icon, make } from "./dom.js";
@@ -83,16 +83,16 @@ export function mountStrip(host, studio) {
     const image = make("img", { alt: "", src: light.picture, draggable: "false" });
     const choose = make(
       "button",
-      { type: "button", class: "kept-light", "data-tip": light.title },
+      { type: "button", class: "kept-light", "data-tip": term(light.title) },
       image,
-      make("span", { class: "unseen" }, light.title),
+      make("span", { class: "unseen" }, term(light.title)),
     );
     choose.dataset.tipHint = fits
       ? t("Seed {seed}. A locked seed stays as it is.", { seed: light.seed })
       : t("{model} does not know this light.", { model: studio.model.name });
     choose.disabled = !fits;
     choose.addEventListener("click", () => lights.chooseKept(light));
-    const title = t("Forget {title}", { title: light.title });
+    const title = t("Forget {title}", { title: term(light.title) });
     const remove = make(
       "button",
       { type: "button", class: "kept-remove", "aria-label": title, "data-tip": title },
