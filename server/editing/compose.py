@@ -179,12 +179,10 @@ def _channels(picture: npt.NDArray[Any], channels: int) -> Pixels:
 
 def _write(out: Picture, alpha: Alpha, base: Pixels, addend: Pixels | None) -> None:
     """out + alpha · (base − out) + addend, rounded, only where alpha is above 0; alpha channels stay."""
-    where = alpha > 0
-    colours = base.shape[2]
-    old = out[..., :colours][where].astype(np.float32)
-    new = old + alpha[where][:, None] * (base[where] - old)
+    view = out[..., : base.shape[2]]
+    new = view.astype(np.float32)
+    new += alpha[..., None] * (base - new)
     if addend is not None:
-        new += addend[where]
-    largest = np.iinfo(out.dtype).max
-    view = out[..., :colours]
-    view[where] = np.clip(np.rint(new), 0, largest).astype(out.dtype)
+        new += addend
+    np.clip(np.rint(new, out=new), 0, np.iinfo(out.dtype).max, out=new)
+    np.copyto(view, new.astype(out.dtype), where=(alpha > 0)[..., None])
