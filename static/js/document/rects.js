@@ -14,7 +14,10 @@ function area({ width, height }) {
 
 /** How many pixels a union covers that neither of the two does. @param {Rect} a @param {Rect} b */
 function waste(a, b) {
-  return area(/** @type {Rect} */ (union(a, b))) - area(a) - area(b);
+  // Asked for every row of every stroke: no rectangle is made for the answer.
+  const width = Math.max(a.x + a.width, b.x + b.width) - Math.min(a.x, b.x);
+  const height = Math.max(a.y + a.height, b.y + b.height) - Math.min(a.y, b.y);
+  return width * height - area(a) - area(b);
 }
 
 export class Rects {

@@ -109,15 +109,24 @@ export function lift(map, selection, nothing = -1) {
  * @param {number} height of the map
  * @returns {Piece | null} null when all of it is outside
  */
-export function placed({ rect, values, mask }, dx, dy, width, height) {
-  const moved = { ...rect, x: rect.x + dx, y: rect.y + dy };
-  const inside = intersect(moved, { x: 0, y: 0, width, height });
+export function placed(piece, dx, dy, width, height) {
+  const rect = { ...piece.rect, x: piece.rect.x + dx, y: piece.rect.y + dy };
+  return cropped({ ...piece, rect }, { x: 0, y: 0, width, height });
+}
+
+/**
+ * @param {Piece} piece
+ * @param {Rect} to
+ * @returns {Piece | null} what of it lies in the rectangle; null when nothing does
+ */
+export function cropped({ rect, values, mask }, to) {
+  const inside = intersect(rect, to);
   if (!inside) return null;
-  if (inside.width === rect.width && inside.height === rect.height) return { rect: inside, values, mask };
+  if (inside.width === rect.width && inside.height === rect.height) return { rect, values, mask };
   const cut = (/** @type {Uint8Array} */ plane) => {
     const out = new Uint8Array(inside.width * inside.height);
     for (let row = 0; row < inside.height; row++) {
-      const from = (inside.y - moved.y + row) * rect.width + inside.x - moved.x;
+      const from = (inside.y - rect.y + row) * rect.width + inside.x - rect.x;
       out.set(plane.subarray(from, from + inside.width), row * inside.width);
     }
     return out;

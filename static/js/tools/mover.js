@@ -8,7 +8,7 @@
  * @typedef {import("./tool.js").Point} Point
  * @typedef {import("../document/selection.js").Piece} Piece
  */
-import { holds, lift, maskOfPiece, placed } from "../document/selection.js";
+import { cropped, holds, lift, maskOfPiece, placed } from "../document/selection.js";
 
 export class Mover {
   /** @param {Easel} easel */
@@ -20,6 +20,8 @@ export class Mover {
     this.piece = null;
     /** What is emptied under it. @type {Piece | null} */
     this.hole = null;
+    /** The piece where it is now, as much of it as is inside. @type {Piece | null} */
+    this.shown = null;
     /** What was selected before it was lifted. @type {LabelMap | null} */
     this.before = null;
     /** What is selected, as a piece: goes along. @type {Piece | null} */
@@ -46,7 +48,10 @@ export class Mover {
       return false;
     }
     this.#start(gesture, piece, selection, lift(selection, selection));
-    if (!copy) this.hole = { ...piece, values: new Uint8Array(piece.values.length).fill(this.easel.blank()) };
+    if (!copy) {
+      this.hole = { ...piece, values: new Uint8Array(piece.values.length).fill(this.easel.blank()) };
+      gesture.put(this.hole.rect, this.hole.values, this.hole.mask);
+    }
     return true;
   }
 
@@ -68,13 +73,12 @@ export class Mover {
 
   /** @param {number} dx whole pixels @param {number} dy */
   by(dx, dy) {
-    const { gesture, hole } = this;
+    const { gesture } = this;
     if (!gesture?.open) return;
     this.shift = { x: this.shift.x + dx, y: this.shift.y + dy };
-    gesture.restart();
-    if (hole) gesture.put(hole.rect, hole.values, hole.mask);
-    const there = this.#placed(this.piece);
-    if (there) gesture.put(there.rect, there.values, there.mask);
+    if (this.shown) this.#uncover(gesture, this.shown.rect);
+    this.shown = this.#placed(this.piece);
+    if (this.shown) gesture.put(this.shown.rect, this.shown.values, this.shown.mask);
     gesture.flush();
     this.easel.sketch({ shift: this.shift });
   }
@@ -117,9 +121,17 @@ export class Mover {
     this.gesture = gesture;
     this.piece = piece;
     this.hole = null;
+    this.shown = null;
     this.before = before;
     this.area = area;
     this.shift = { x: 0, y: 0 };
+  }
+
+  /** What lies under it shows again. @param {Gesture} gesture @param {import("../document/rect.js").Rect} rect */
+  #uncover(gesture, rect) {
+    for (let y = rect.y; y < rect.y + rect.height; y++) gesture.restore(y, rect.x, rect.x + rect.width);
+    const hole = this.hole && cropped(this.hole, rect);
+    if (hole) gesture.put(hole.rect, hole.values, hole.mask);
   }
 
   #end() {

@@ -48,7 +48,7 @@ export class Surface {
       panning: () => this.panning,
       outlining: () => hand.busy && !hand.pressing,
       down: (tool) => {
-        if (this.latest) hand.down(tool, this.#sample(this.latest.event), keysOf(this.latest.event));
+        if (this.latest) hand.down(tool, this.#sampler()(this.latest.event), keysOf(this.latest.event));
       },
       up: () => hand.up(),
       cancel: () => hand.retract(),
@@ -94,7 +94,7 @@ export class Surface {
     if (!state.document) return;
     if (hand.pressing) hand.move([], keysOf(event));
     else if (this.latest?.pane.frame.matches(":hover")) {
-      hand.hover(state.tool, this.#sample(this.latest.event), keysOf(event));
+      hand.hover(state.tool, this.#sampler()(this.latest.event), keysOf(event));
     }
   }
 
@@ -106,7 +106,7 @@ export class Surface {
     if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
     this.latest = { pane, event };
     pane.frame.setPointerCapture(event.pointerId);
-    this.#hover(event);
+    this.onHover(this.#sampler()(event));
     const { pointerId: id, pointerType: kind, clientX: x, clientY: y, timeStamp: time, button } = event;
     this.pointers.down({ id, kind, x, y, time, button, keys: keysOf(event) });
   }
@@ -117,18 +117,19 @@ export class Surface {
     if (!studio.state.document) return;
     pointers.notice(event.pointerType);
     if (pointers.doing !== "painting" || event.pointerId === pointers.leader) this.latest = { pane, event };
-    if (!pointers.move(event.pointerId, { x: event.clientX, y: event.clientY })) {
-      if (pointers.doing !== "idle") return;
-      this.#hover(event);
-      studio.hand.hover(studio.state.tool, this.#sample(event), keysOf(event));
+    const painting = pointers.move(event.pointerId, { x: event.clientX, y: event.clientY });
+    if (!painting && pointers.doing !== "idle") return;
+    const sample = this.#sampler();
+    const here = sample(event);
+    this.onHover(here);
+    if (!painting) {
+      studio.hand.hover(studio.state.tool, here, keysOf(event));
       return;
     }
-    this.#hover(event);
     // Every point since the last frame, not only the newest one, where the browser tells them: over plain http it
     // does not.
     const events = event.getCoalescedEvents?.() ?? [];
-    const samples = (events.length > 0 ? events : [event]).map((one) => this.#sample(one));
-    studio.hand.move(samples, keysOf(event));
+    studio.hand.move(events.length > 0 ? events.map(sample) : [here], keysOf(event));
   }
 
   /** The pointer may have gone on between its last move and its end. @param {PointerEvent} event */
@@ -136,26 +137,26 @@ export class Surface {
     const { latest, studio, pointers } = this;
     if (pointers.doing !== "painting" || !latest) return;
     if (latest.event.clientX === event.clientX && latest.event.clientY === event.clientY) return;
-    const { pressure } = this.#sample(latest.event);
-    studio.hand.move([{ ...this.#sample(event), pressure }], keysOf(event));
+    const sample = this.#sampler();
+    const { pressure } = sample(latest.event);
+    studio.hand.move([{ ...sample(event), pressure }], keysOf(event));
   }
 
-  /** @param {PointerEvent} event */
-  #hover(event) {
-    const { x, y } = this.#sample(event);
-    this.onHover({ x, y });
-  }
-
-  /** @param {PointerEvent} event @returns {Sample} */
-  #sample({ clientX, clientY, pointerType, pressure }) {
+  /**
+   * From pointers on the screen to samples in the painting, as both are now. Where the painting lies is asked once for all
+   * points of an event.
+   *
+   * @returns {(event: PointerEvent) => Sample}
+   */
+  #sampler() {
     const { pane } = /** @type {{pane: Pane}} */ (this.latest);
     const box = pane.board.getBoundingClientRect();
     const { width, height } = this.studio.document.map;
-    return {
+    return ({ clientX, clientY, pointerType, pressure }) => ({
       x: ((clientX - box.left) * width) / box.width,
       y: ((clientY - box.top) * height) / box.height,
       pressure: pointerType === "pen" ? pressure : 1,
-    };
+    });
   }
 
   /** @param {Point} at in CSS pixels of the page */
