@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import mimetypes
 import os
 import posixpath
 import re
+import stat
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from fastapi import APIRouter, FastAPI, Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -80,18 +83,34 @@ def render_page(
 
 
 class ImmutableFiles(StaticFiles):
-    """Files whose address changes with their content."""
+    """Files whose address changes with their content.
 
-    def file_response(
-        self,
-        full_path: str | os.PathLike[str],
-        stat_result: os.stat_result,
-        scope: Scope,
-        status_code: int = 200,
-    ) -> Response:
-        response = super().file_response(full_path, stat_result, scope, status_code)
+    They are kept in memory once they were read: the page asks for more than a hundred at once, and opening a
+    file on another thread would take longer than sending it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory=directory)
+        self._kept: dict[str, tuple[int, bytes]] = {}
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        if scope["method"] not in ("GET", "HEAD"):
+            raise HTTPException(405)
+        full_path, stat_result = self.lookup_path(path)
+        if stat_result is None or not stat.S_ISREG(stat_result.st_mode):
+            raise HTTPException(404)
+        media_type = mimetypes.guess_type(full_path)[0] or "application/octet-stream"
+        response = Response(self._content(full_path, stat_result), media_type=media_type)
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response
+
+    def _content(self, path: str, stat_result: os.stat_result) -> bytes:
+        """What is in a file; read again when it has changed, as it does under somebody who works on it."""
+        changed, content = self._kept.get(path, (None, b""))
+        if changed != stat_result.st_mtime_ns:
+            content = Path(path).read_bytes()
+            self._kept[path] = (stat_result.st_mtime_ns, content)
+        return content
 
 
 def mount_assets(app: FastAPI, page: Page) -> None:

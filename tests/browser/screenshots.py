@@ -29,7 +29,7 @@ def small_png(picture: bytes) -> bytes:
     image = Image.open(io.BytesIO(picture)).convert("RGB")
     for colors in (256, 192, 128, 96, 64):
         out = io.BytesIO()
-        image.quantize(colors, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
+        image.quantize(colors, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
             out, "PNG", optimize=True
         )
         if out.tell() <= MOST_BYTES:
@@ -38,14 +38,14 @@ def small_png(picture: bytes) -> bytes:
 
 
 def paint(studio: Studio, scene: int, light: str) -> None:
-    """A starter scene in another light, with a hill of the painter's own."""
+    """A starter scene in another light, with a cloud of the painter's own."""
     page = studio.page
     page.evaluate("document.querySelector('[data-action=new]').click()")
     page.locator("#start-scenes button.card").nth(scene).click()
     page.locator(".notice-close").first.click()
     studio.settle()
-    studio.page.locator(f"#palette [data-label='{studio.id_of('tree')}']").first.click()
-    studio.drag((0.62, 0.66), (0.66, 0.62), (0.7, 0.66))
+    page.locator(f"#palette [role=radio][data-label='{studio.id_of('clouds')}']").click()
+    studio.drag((0.7, 0.15), (0.78, 0.12), (0.86, 0.15), (0.92, 0.15))
     page.locator(f".preset[data-preset='{light}']").click()
     page.mouse.move(2, 2)
     studio.settle()
