@@ -22,16 +22,23 @@ IMAGES = ROOT / "docs" / "images"
 SCREENS = {"desktop": (1440, 900), "tablet": (820, 1180), "phone": (390, 844)}
 LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
 MOST_BYTES = 300_000
+FLAT = 96
 
 
 def small_png(picture: bytes) -> bytes:
-    """The picture as a palette PNG, with as many colours as its size allows."""
+    """The picture as a palette PNG, with as many colours as its size allows.
+
+    The page's own colours and the labels' are kept as they are; the photo shares the rest.
+    """
     image = Image.open(io.BytesIO(picture)).convert("RGB")
-    for colors in (256, 192, 128, 96, 64):
+    counted = sorted(image.getcolors(image.width * image.height) or [], reverse=True)
+    flat = [channel for _, color in counted[:FLAT] for channel in color]
+    for colors in (256, 192, 128, 96):
+        shared = image.quantize(colors - FLAT, Image.Quantize.MEDIANCUT).getpalette() or []
+        palette = Image.new("P", (1, 1))
+        palette.putpalette(flat + shared[: 3 * (colors - FLAT)])
         out = io.BytesIO()
-        image.quantize(colors, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-            out, "PNG", optimize=True
-        )
+        image.quantize(palette=palette, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
         if out.tell() <= MOST_BYTES:
             break
     return out.getvalue()

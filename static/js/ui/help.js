@@ -11,17 +11,20 @@ export function mountHelp() {
   const body = byId("help-body", HTMLElement);
   const search = byId("help-search", HTMLInputElement);
   const nothing = byId("help-nothing", HTMLElement);
-  const groups = new Set(ACTIONS.map(({ group }) => group));
-  body.append(
-    ...[...groups].map((group) =>
-      make(
-        "section",
-        { class: "help-group" },
-        make("h3", {}, t(group)),
-        make("dl", {}, ...ACTIONS.filter((action) => action.group === group).map(entry)),
+  /** Made when it is first asked for: a hundred rows are not needed to paint. */
+  const build = () => {
+    const groups = new Set(ACTIONS.map(({ group }) => group));
+    body.append(
+      ...[...groups].map((group) =>
+        make(
+          "section",
+          { class: "help-group" },
+          make("h3", {}, t(group)),
+          make("dl", {}, ...ACTIONS.filter((action) => action.group === group).map(entry)),
+        ),
       ),
-    ),
-  );
+    );
+  };
 
   const find = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -38,6 +41,7 @@ export function mountHelp() {
   closeOnBackdrop(dialog);
   return {
     show() {
+      if (!body.firstChild) build();
       search.value = "";
       find();
       dialog.showModal();
