@@ -1,4 +1,4 @@
-"""An axe run over the page and its dialogs, in both languages, at three sizes; and the way of the keyboard."""
+"""An axe run over the page and its dialogs, in both languages, at three sizes; the way of the keyboard."""
 
 from __future__ import annotations
 
