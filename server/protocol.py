@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from engine import MAX_REGIONS
 from models.spec import MAX_STYLE_DIM
+from server.json_text import parse_json
 
 SUBPROTOCOL: Final = "scenebrush.live.v2"
 PictureFormat = Literal["jpeg", "webp", "png"]
@@ -57,7 +58,10 @@ class _Message(BaseModel):
 
 U32 = Annotated[int, Field(ge=0, le=U32_MAX)]
 Side = Annotated[int, Field(ge=1, le=U16_MAX)]
-StyleCode = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=MAX_STYLE_DIM)]
+# fail_fast: thousands of wrong numbers are one error, not thousands.
+StyleCode = Annotated[
+    list[Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=MAX_STYLE_DIM, fail_fast=True)
+]
 Regions = Annotated[list[StyleCode], Field(max_length=MAX_REGIONS)]
 """Style codes by number: the first is style number 1. 0 is the document's own light."""
 
@@ -113,11 +117,13 @@ _CONTROL: TypeAdapter[Control] = TypeAdapter(Annotated[Control, Field(discrimina
 def parse_text(text: str) -> Control:
     """Read a control message. Raises MalformedError."""
     try:
-        return _CONTROL.validate_json(text)
+        return _CONTROL.validate_python(parse_json(text))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise MalformedError(f"text message{f' at {where}' if where else ''}: {first['msg']}") from None
+    except ValueError as error:
+        raise MalformedError(f"text message: {error}") from None
 
 
 # -- Client → server, binary: labels and style numbers --------------------------------------------

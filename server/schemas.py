@@ -15,7 +15,8 @@ from server.errors import PROBLEM_TYPE
 from server.protocol import MAX_REGIONS, PictureFormat
 
 StyleValue = Annotated[float, Field(ge=-MAX_STYLE, le=MAX_STYLE, allow_inf_nan=False)]
-StyleCode = Annotated[list[StyleValue], Field(max_length=MAX_STYLE_DIM)]
+# fail_fast: thousands of wrong numbers are one error, not thousands.
+StyleCode = Annotated[list[StyleValue], Field(max_length=MAX_STYLE_DIM, fail_fast=True)]
 StyleName = Annotated[str, Field(max_length=64)]
 
 

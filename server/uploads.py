@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, cast
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from models.spec import MAX_STYLE_DIM
+from engine import MAX_REGIONS
 from server.errors import Problem
-from server.protocol import MAX_REGIONS
+from server.json_text import TooManyValuesError, parse_json
 
 Fields = TypeVar("Fields", bound=BaseModel)
 
 _MAX_FIELDS: Final = 24
 _MAX_FIELD_BYTES: Final = MAX_REGIONS * 128 * 1024  # the longest style codes in decimal digits
 _MAX_NAME: Final = 64
-_MAX_SEPARATORS: Final = (2 + MAX_REGIONS) * MAX_STYLE_DIM
-"""Most commas, brackets and braces of a JSON body: base64 has none, and a style code one for each number."""
-_PIECE: Final = 64 * 1024
-_JSON: Final[TypeAdapter[Any]] = TypeAdapter(Any)
 
 
 class _MemoryParser(MultiPartParser):
@@ -129,10 +124,11 @@ async def _form_files(form: FormData, names: Sequence[str]) -> dict[str, bytes]:
 
 
 def _array(name: str, text: str) -> object:
-    _check_size(text.encode("utf-8", "replace"))
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text)
+    except TooManyValuesError:
+        raise _too_many_values() from None
+    except ValueError:
         next_step = "Send a style code as numbers in brackets, [0.1, -1.2, …], and several in brackets again."
         raise _misfit(name, "it is not a JSON array", next_step) from None
 
@@ -142,9 +138,10 @@ def _misfit(name: str, why: str, next_step: str) -> Problem:
 
 
 def _read_json(body: bytes, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, bytes]]:
-    _check_size(body)
     try:
-        content = _JSON.validate_json(body)
+        content = parse_json(body)
+    except TooManyValuesError:
+        raise _too_many_values() from None
     except ValueError:
         raise unreadable("JSON body", "It is not JSON.") from None
     if not isinstance(content, dict):
@@ -164,15 +161,8 @@ def _decoded(name: str, text: object) -> bytes:
         raise unreadable(name, "It is not base64.") from None
 
 
-def _check_size(body: bytes) -> None:
-    """Refuse JSON of so many values that parsing it would hold the event loop up: at most one more than it
-    has commas and brackets. Counting stops early."""
-    separators = 0
-    for start in range(0, len(body), _PIECE):
-        piece = body[start : start + _PIECE]
-        separators += piece.count(b",") + piece.count(b"[") + piece.count(b"{")
-        if separators > _MAX_SEPARATORS:
-            raise unreadable("JSON", "It holds more values than any request needs.")
+def _too_many_values() -> Problem:
+    return unreadable("JSON", "It holds more values than any request needs.")
 
 
 def _check_names(names: Sequence[str]) -> None:

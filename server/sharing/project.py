@@ -17,6 +17,7 @@ from engine import MAX_SEED, MAX_STYLE
 from models.labels import MAX_LABELS, LabelError, LabelSet
 from models.spec import MAX_STYLE_DIM
 from server.errors import Problem, from_validation
+from server.json_text import parse_json
 from server.limits import Limits
 from server.provenance import PictureMetadata
 from server.schemas import StyleName
@@ -55,6 +56,9 @@ def _code(values: list[Any]) -> list[Any]:
     return _numbers(values, MAX_STYLE)
 
 
+# Strict otherwise, but JSON has lists alone.
+_Row = Field(strict=False)
+
 Text = Annotated[str, Field(max_length=200)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Side = Annotated[int, Field(ge=1, le=65535)]
@@ -71,9 +75,9 @@ class ProjectLabel(_Entry):
 
     id: Annotated[int, Field(ge=0, lt=MAX_LABELS)]
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    color: tuple[Byte, Byte, Byte]
+    color: Annotated[tuple[Byte, Byte, Byte], _Row]
     group: Annotated[str, Field(max_length=100)] = ""
-    concepts: Annotated[tuple[Text, ...], Field(max_length=32)] = ()
+    concepts: Annotated[tuple[Text, ...], _Row, Field(max_length=32)] = ()
 
 
 class ProjectLabelSet(_Entry):
@@ -82,7 +86,7 @@ class ProjectLabelSet(_Entry):
     hash: Annotated[str, Field(max_length=64)] | None = None
     name: Text
     ignore: Whole | None = None
-    labels: Annotated[tuple[ProjectLabel, ...], Field(min_length=1, max_length=MAX_LABELS)]
+    labels: Annotated[tuple[ProjectLabel, ...], _Row, Field(min_length=1, max_length=MAX_LABELS)]
 
 
 class ProjectModel(_Entry):
@@ -129,8 +133,8 @@ class ProjectDocument(_Entry):
     label_set: ProjectLabelSet
     model: ProjectModel | None = None
     light: ProjectLight
-    regions: Annotated[tuple[ProjectRegion, ...], Field(max_length=MOST_REGIONS)]
-    layers: Annotated[tuple[ProjectLayer, ...], Field(min_length=1, max_length=MOST_LAYERS)]
+    regions: Annotated[tuple[ProjectRegion, ...], _Row, Field(max_length=MOST_REGIONS)]
+    layers: Annotated[tuple[ProjectLayer, ...], _Row, Field(min_length=1, max_length=MOST_LAYERS)]
     style_plane: Literal["styles.png"] | None = None
     edit_plane: Literal["edits.png"] | None = None
     source: Literal["source.png", "source.jpg", "source.webp"] | None = None
@@ -171,12 +175,14 @@ def rewrite(data: bytes, limits: ProjectLimits) -> bytes:
 
 def _document(text: bytes) -> ProjectDocument:
     try:
-        return ProjectDocument.model_validate_json(text)
+        return ProjectDocument.model_validate(parse_json(text))
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False)
         if any(one["loc"] in (("format",), ("version",)) for one in wrong):
             raise _other_version() from None
         raise broken(f"{DOCUMENT}: {from_validation(wrong).detail}") from None
+    except ValueError as error:
+        raise broken(f"{DOCUMENT}: {error}.") from None
 
 
 def _other_version() -> Problem:

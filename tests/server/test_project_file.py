@@ -285,6 +285,11 @@ def test_text_that_is_no_document_is_refused(text: bytes) -> None:
     refused(zipped(files() | {"project.json": text}))
 
 
+def test_text_of_more_values_than_any_project_has_is_not_even_parsed() -> None:
+    text = b'{"more": [' + b"[]," * 100_000 + b"[]]}"
+    refused(zipped(files() | {"project.json": text}), "more values")
+
+
 def test_names_are_text_and_come_back_as_such() -> None:
     name = '</script><img src=x onerror="alert(1)">\u202e\x00'
     after = unzipped(rewrite(project(title=name), LIMITS))

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from engine import MAX_REGIONS
+from models.spec import MAX_STYLE_DIM
 from server import protocol
 from server.protocol import MalformedError
 
@@ -121,6 +124,31 @@ def test_bad_control_messages_are_refused(vector: dict[str, Any]) -> None:
 def test_random_text_is_malformed(text: str) -> None:
     with pytest.raises(MalformedError):
         protocol.parse_text(text)
+
+
+LONGEST_CODE = [-1.234567890123456e-05] * MAX_STYLE_DIM
+A_STYLE = {"type": "style", "epoch": 1, "revision": 1, "seed": 1}
+
+
+def test_the_longest_style_is_read() -> None:
+    text = json.dumps({**A_STYLE, "style": LONGEST_CODE, "regions": [LONGEST_CODE] * MAX_REGIONS})
+    message = protocol.parse_text(text)
+    assert isinstance(message, protocol.Style)
+    assert message.style == LONGEST_CODE
+    assert message.regions == [LONGEST_CODE] * MAX_REGIONS
+
+
+def test_text_of_more_values_than_any_message_has_is_not_even_parsed() -> None:
+    with pytest.raises(MalformedError, match="more values"):
+        protocol.parse_text('{"type":"ping","t":1,"more":[' + "[]," * (20 * MAX_STYLE_DIM) + "[]]}")
+
+
+def test_many_wrong_numbers_are_one_error() -> None:
+    with pytest.raises(MalformedError, match=r"regions\.0\.0") as refused:
+        protocol.parse_text(json.dumps({**A_STYLE, "regions": [["x"] * MAX_STYLE_DIM]}))
+    cause = refused.value.__context__
+    assert isinstance(cause, ValidationError)
+    assert cause.error_count() == 1
 
 
 WRITERS = {

@@ -1,0 +1,40 @@
+"""JSON that strangers send, parsed within bounds.
+
+Parsing holds Python's lock, and so the event loop up, in whichever thread it is done. pydantic gets what was
+parsed and not the text: of a text it copies what it looks at once for every error.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from engine import MAX_REGIONS
+from models.spec import MAX_STYLE_DIM
+
+MOST_SEPARATORS: Final = (2 + MAX_REGIONS) * MAX_STYLE_DIM
+"""Most commas, brackets and braces: base64 has none, and a style code one for each number."""
+_PIECE: Final = 64 * 1024
+
+
+class TooManyValuesError(ValueError):
+    """The text holds more values than anything that is read here."""
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The plain data that a text says. Raises ValueError where it is no JSON, TooManyValuesError before it is
+    parsed."""
+    data = text.encode() if isinstance(text, str) else text
+    _check_values(data)
+    return from_json(data)
+
+
+def _check_values(data: bytes) -> None:
+    """There is at most one value more than there are commas and brackets. Counting stops early."""
+    separators = 0
+    for start in range(0, len(data), _PIECE):
+        piece = data[start : start + _PIECE]
+        separators += piece.count(b",") + piece.count(b"[") + piece.count(b"{")
+        if separators > MOST_SEPARATORS:
+            raise TooManyValuesError("it holds more values than anything that is read here")
