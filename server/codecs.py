@@ -45,8 +45,10 @@ _SAVE_INSTANCES_AS: Final = (
     "Save the instance map as a greyscale PNG of 16 or 8 bits, of the mask's size, with one value for all "
     "pixels of one thing."
 )
-_NO_PNG_HEADER: Final = "The PNG does not begin with a whole header."
+_NO_PNG_HEADER: Final = "The PNG does not begin with a whole header and, soon after it, pixels."
 _EXIF_ORIENTATION: Final = 0x0112
+MOST_CHUNKS: Final = 1 << 16
+"""Parts of a file that are looked through: a real one has a handful, and one for each 8 KiB of its pixels."""
 _LOSSLESS_EFFORT: Final = 50  # what WebP calls quality where nothing is lost
 
 
@@ -108,25 +110,28 @@ def _is_png(data: bytes) -> bool:
 
 
 def _png_header(data: bytes) -> Header | None:
-    """The IHDR of a PNG (PNG 1.2, 11.2.2), or None if the file does not begin with one."""
+    """The IHDR of a PNG (PNG 1.2, 11.2.2), or None if the file does not begin as one."""
     try:
         length, kind, width, height, depth, colour = struct.unpack_from(">I4sIIBB", data, 8)
     except struct.error:
         return None
-    if kind != b"IHDR" or length != 13:
+    animated = _is_animated_png(data)
+    if kind != b"IHDR" or length != 13 or animated is None:
         return None
-    return Header("PNG", width, height, depth, grey=colour == 0, animated=_is_animated_png(data))
+    return Header("PNG", width, height, depth, grey=colour == 0, animated=animated)
 
 
-def _is_animated_png(data: bytes) -> bool:
-    """APNG announces itself by a chunk acTL before the first pixels."""
+def _is_animated_png(data: bytes) -> bool | None:
+    """APNG announces itself by a chunk acTL before the first pixels. None if they do not come soon."""
     offset = 8
-    while offset + 8 <= len(data):
+    for _ in range(MOST_CHUNKS):
+        if offset + 8 > len(data):
+            return False
         length, kind = struct.unpack_from(">I4s", data, offset)
         if kind in (b"acTL", b"IDAT", b"IEND"):
             return kind == b"acTL"
         offset += 12 + length
-    return False
+    return None
 
 
 def _webp_header(data: bytes) -> Header:
@@ -140,7 +145,7 @@ def _webp_header(data: bytes) -> Header:
     if kind == b"VP8X" and len(data) >= 30:
         if data[20] & 0x02:
             raise _animated()
-        if b"VP8L" not in _riff_chunks(data):
+        if not is_lossless_webp(data):
             raise _lossy_webp()
         width, height = int.from_bytes(data[24:27], "little"), int.from_bytes(data[27:30], "little")
         return Header("WEBP", 1 + width, 1 + height)
@@ -149,16 +154,15 @@ def _webp_header(data: bytes) -> Header:
 
 def is_lossless_webp(data: bytes) -> bool:
     """Whether a WebP file holds its pixels as they are."""
-    return b"VP8L" in _riff_chunks(data)
-
-
-def _riff_chunks(data: bytes) -> set[bytes]:
-    offset, kinds = 12, set[bytes]()
-    while offset + 8 <= len(data):
+    offset = 12
+    for _ in range(MOST_CHUNKS):
+        if offset + 8 > len(data):
+            return False
         kind, length = struct.unpack_from("<4sI", data, offset)
-        kinds.add(kind)
+        if kind in (b"VP8L", b"VP8 "):
+            return kind == b"VP8L"
         offset += 8 + length + (length & 1)
-    return kinds
+    return False
 
 
 def _lossy_webp() -> Problem:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from server.codecs import MOST_CHUNKS
 from server.errors import Problem
 from server.protocol import PictureFormat
 from server.provenance import PNG_TEXT, PictureMetadata, with_jpeg_xmp, with_png_text, xmp_packet
@@ -126,7 +127,7 @@ def _header(data: bytes, what: str) -> _Header:
         why = "It is an empty file." if not data else "It is neither a PNG nor a JPEG nor a WebP file."
         raise Problem(415, "unsupported-photo", f"The {what} is of no format that is read", why, _SAVE_AS)
     if header is None:
-        raise _broken(what, "The file does not begin with a whole header.")
+        raise _broken(what, "The file does not begin with a whole header and, soon after it, pixels.")
     return header
 
 
@@ -137,16 +138,18 @@ def _png_header(data: bytes) -> _Header | None:
         kinds.append(kind)
         if kind == b"IDAT":
             break
-    if not kinds or kinds[0] != b"IHDR" or len(data) < 26:
+    if not kinds or kinds[0] != b"IHDR" or kinds[-1] != b"IDAT" or len(data) < 26:
         return None
     width, height, depth = struct.unpack_from(">IIB", data, 16)
     return _Header("PNG", width, height, depth == 16, b"acTL" in kinds)
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start of its content and length of every whole chunk of a PNG."""
+    """Kind, start of its content and length of every whole chunk of a PNG, up to MOST_CHUNKS."""
     offset = len(_PNG_SIGNATURE)
-    while offset + 12 <= len(data):
+    for _ in range(MOST_CHUNKS):
+        if offset + 12 > len(data):
+            return
         length, kind = struct.unpack_from(">I4s", data, offset)
         if offset + 12 + length > len(data):
             return
@@ -157,7 +160,9 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 def _jpeg_header(data: bytes) -> _Header | None:
     """The first frame's size (ITU T.81, B.2.2)."""
     offset = 2
-    while offset + 9 <= len(data) and data[offset] == 0xFF:
+    for _ in range(MOST_CHUNKS):
+        if offset + 9 > len(data) or data[offset] != 0xFF:
+            break
         marker = data[offset + 1]
         if marker == 0xFF:
             offset += 1

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from models.labels import Label, LabelSet
 from server import codecs
-from server.codecs import decode_map, encode_map, encode_picture, read_header
+from server.codecs import MOST_CHUNKS, decode_map, encode_map, encode_picture, is_lossless_webp, read_header
 from server.errors import Problem
 from server.maps import resize_nearest
 from tests.server.conftest import EXAMPLES, LANDSCAPE, image_file, palette_png
@@ -209,6 +209,20 @@ def test_animations_are_refused(scene: np.ndarray, format_: str) -> None:
 def test_an_animation_of_one_frame_is_refused_before_it_is_decoded() -> None:
     control = _chunk(b"acTL", struct.pack(">II", 1, 0))
     refused(png(2, 1, 8, 0, b"\0\1\1", (control,)), "animated")
+
+
+def test_pixels_are_looked_for_in_so_many_parts_of_a_file_and_no_more(scene: np.ndarray) -> None:
+    few, many = 100, MOST_CHUNKS + 1
+    empty = _chunk(b"teXt", b"")
+    assert read(png(2, 1, 8, 0, b"\0\1\1", (empty * few,))).tolist() == [[1, 1]]
+    assert "soon" in refused(png(2, 1, 8, 0, b"\0\1\1", (empty * many,)), "broken-image").detail
+
+    file = image_file(PALETTE[scene], "WEBP", lossless=True)
+    height, width = scene.shape
+    extended = struct.pack("<4sIIHBHB", b"VP8X", 10, 0, width - 1, 0, height - 1, 0)
+    for count in (few, many):
+        body = b"WEBP" + extended + b"none\0\0\0\0" * count + file[12:]
+        assert is_lossless_webp(b"RIFF" + struct.pack("<I", len(body)) + body) == (count == few)
 
 
 def test_sixteen_bits_are_refused() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from server.codecs import MOST_CHUNKS
 from server.errors import Problem
 from server.photos import Photo, check_format, decode_photo, decode_region, encode_photo
 from tests.server.photographs import KINDS, chunk, exif_chunk, mask, pillow, png, read_png, samples
@@ -50,6 +51,19 @@ def test_palettes_and_transparent_colours_come_as_what_they_show() -> None:
     out = io.BytesIO()
     two.save(out, "PNG")
     assert np.array_equal(decode_photo(out.getvalue(), MOST).samples[..., 0], np.eye(6, dtype=np.uint8) * 255)
+
+
+def test_files_of_more_parts_than_pixels_need_are_refused() -> None:
+    file = png(samples(4, 3, 3, 3))
+    end = file.index(b"IDAT") - 4
+    assert decode_photo(file[:end] + chunk(b"teXt", b"") * 100 + file[end:], MOST).samples.shape == (3, 3, 3)
+    refused(file[:end] + chunk(b"teXt", b"") * MOST_CHUNKS + file[end:], "broken-image")
+
+    out = io.BytesIO()
+    Image.fromarray(samples(4, 3, 3, 3)).save(out, "JPEG")
+    jpeg = out.getvalue()
+    assert decode_photo(jpeg[:2] + b"\xff" * 100 + jpeg[2:], MOST).samples.shape == (3, 3, 3)
+    refused(jpeg[:2] + b"\xff" * MOST_CHUNKS + jpeg[2:], "broken-image")
 
 
 @pytest.mark.parametrize("channels", [1, 3])
