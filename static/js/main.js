@@ -370,6 +370,7 @@ studio.store.watch(["document", "model", "models"], ({ document: painting, model
     seed: () => painting.seed,
     style: () => studio.codeFor(painting),
     regions: () => studio.lightsFor(painting).codes,
+    numbering: () => studio.lightsFor(painting).numbering,
     read: studio.readerFor(painting),
     readStyles: (rect) => studio.lightsFor(painting).read(rect),
     hasStyles: () => studio.lightsFor(painting).any(),

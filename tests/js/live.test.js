@@ -93,6 +93,7 @@ function house() {
     seed: () => 5,
     style: () => /** @type {number[] | null} */ (null),
     regions: () => /** @type {number[][]} */ ([]),
+    numbering: () => "",
     readStyles: (/** @type {{width: number, height: number}} */ rect) =>
       new Uint8Array(rect.width * rect.height).fill(1),
     hasStyles: () => false,
@@ -206,7 +207,12 @@ test("a style is sent with the document and whenever it changes", () => {
 });
 
 /** The same with two regions, and styles that are theirs. @param {any} source */
-const withRegions = (source) => ({ ...source, regions: () => [[1], [2]], hasStyles: () => true });
+const withRegions = (source) => ({
+  ...source,
+  regions: () => [[1], [2]],
+  numbering: () => "1,2",
+  hasStyles: () => true,
+});
 const moreOf = (/** @type {any} */ message) =>
   message instanceof Uint8Array ? message[2] === 1 : message.more;
 
@@ -234,15 +240,22 @@ test("styles by region: with the document, after the map, after a gap and whenev
   assert.deepEqual(place.line.take().map(kindOf), [2, "style", 4]);
 });
 
-test("styles by region: where regions come or go, all numbers are said again", () => {
+test("styles by region: where a light gets another number, all numbers are said again", () => {
   const place = house();
   /** @type {number[][]} */
   let regions = [[1]];
-  place.live.open({ ...place.source, regions: () => regions, hasStyles: () => regions.length > 0 });
+  let numbering = "1";
+  place.live.open({
+    ...place.source,
+    regions: () => regions,
+    numbering: () => numbering,
+    hasStyles: () => regions.length > 0,
+  });
   place.line.open();
   place.line.hear({ type: "ready", epoch: 1 });
   place.line.take();
   regions = [[1], [2]];
+  numbering = "1,2";
   place.live.markStyle();
   place.tick();
   const added = place.line.take();
@@ -252,7 +265,16 @@ test("styles by region: where regions come or go, all numbers are said again", (
   place.live.markStyle();
   place.tick();
   assert.deepEqual(place.line.take().map(kindOf), ["style"], "another code for the same number");
+  numbering = "1,0,2";
+  place.live.markStyle();
+  place.tick();
+  assert.deepEqual(
+    place.line.take().map(kindOf),
+    ["style", 3],
+    "as many regions, but another light's number",
+  );
   regions = [];
+  numbering = "";
   place.live.markStyle();
   place.live.markStyles(RECT);
   place.tick();

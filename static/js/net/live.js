@@ -5,10 +5,11 @@
  * @typedef {import("./protocol.js").Rect} Rect
  * @typedef {import("./protocol.js").Frame} Frame
  * @typedef {{width: number, height: number, model: string | null, labelSet: string, seed: () => number,
- *   style: () => readonly number[] | null, regions: () => readonly (readonly number[])[],
+ *   style: () => readonly number[] | null, regions: () => readonly (readonly number[])[], numbering: () => string,
  *   read: (rect: Rect) => Uint8Array, readStyles: (rect: Rect) => Uint8Array, hasStyles: () => boolean}} Source the map
  *   and light to send: read at the moment of sending, so always its newest state. `readStyles` gives style numbers: 0 for
- *   the painting's own light, k for the k-th of `regions`; `hasStyles` says whether any of them is not 0
+ *   the painting's own light, k for the k-th of `regions`; `hasStyles` says whether any of them is not 0; `numbering` says
+ *   which light has which number, in any words that change when that does, and none without regions
  * @typedef {{phase: "connecting" | "ready" | "waiting" | "idle" | "refused" | "stopped", why: string,
  *   retryIn: number}} Line retryIn: milliseconds, when waiting; refused: the line is there, but the server does not paint
  *   what it was asked to
@@ -113,8 +114,8 @@ export class Live {
     this.fatal = null;
     this.heard = 0;
     this.asked = false;
-    /** How many regions the server knows, or will with what waits. */
-    this.regions = 0;
+    /** Which light has which number for the server, or will with what waits. */
+    this.numbering = "";
     this.shownRevision = 0;
     this.shownExact = false;
     /** The newest revision whose exact picture will not come: the server said so. */
@@ -186,10 +187,12 @@ export class Live {
   markStyle() {
     const { source, options } = this;
     this.outbox.markLight(options.now());
-    const regions = source?.regions().length ?? 0;
-    // Where regions come or go, the same style may have another number.
-    if (source && regions && regions !== this.regions) this.outbox.markStyles(allOf(source), options.now());
-    this.regions = regions;
+    const numbering = source?.numbering() ?? "";
+    // Where regions come or go, the same light may have another number.
+    if (source && numbering && numbering !== this.numbering) {
+      this.outbox.markStyles(allOf(source), options.now());
+    }
+    this.numbering = numbering;
     this.#woken();
   }
 
@@ -273,7 +276,7 @@ export class Live {
     const epoch = this.outbox.open(this.options.now());
     this.latency.reset();
     this.paints = null;
-    this.regions = source.regions().length;
+    this.numbering = source.numbering();
     this.shownRevision = 0;
     this.shownExact = false;
     this.failedRevision = 0;

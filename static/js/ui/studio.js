@@ -248,7 +248,8 @@ export class Studio {
    *
    * @param {LabelDocument} painting
    * @returns {{codes: (readonly number[])[], read: (rect: import("../document/rect.js").Rect) => Uint8Array,
-   *   any: () => boolean}} `codes[k - 1]` for number k of what `read` gives; `any`: whether that is not 0 everywhere
+   *   any: () => boolean, numbering: string}} `codes[k - 1]` for number k of what `read` gives; `any`: whether that is not 0
+   *   everywhere; `numbering`: which of the painting's lights has which number, nothing where none has one
    */
   lightsFor({ regions, styles }) {
     /** @type {(readonly number[])[]} */
@@ -262,6 +263,7 @@ export class Studio {
       codes,
       read: (rect) => readRect(styles, rect).map((number) => table[number]),
       any: () => codes.length > 0 && styles.data.some((number) => table[number] > 0),
+      numbering: codes.length > 0 ? table.slice(1, regions.length + 1).join() : "",
     };
   }
 
