@@ -136,6 +136,7 @@ const photo = new PhotoEditing(studio, {
   sizeOf: sizeOfPhoto,
   reduced: reducedPhoto,
   show: async (blob, { width, height }) => {
+    if (photoView.composite) photoView.setComposite(null);
     const composite = blob && (await Composite.of(blob, width, height));
     // Meanwhile another painting may have come onto the easel.
     if (blob === (studio.state.document?.source?.blob ?? null)) photoView.setComposite(composite);
@@ -143,7 +144,15 @@ const photo = new PhotoEditing(studio, {
   },
   cover: (edited) => photoView.composite?.setEdited(edited),
   share: (share) => photoPanel.share(share),
-  settle: async (picture) => photoView.settle(picture && (await createImageBitmap(picture))),
+  settle: async (picture, signal) => {
+    const bitmap = picture && (await createImageBitmap(picture));
+    if (signal?.aborted) {
+      bitmap?.close();
+      return;
+    }
+    photoView.settle(bitmap);
+    if (bitmap) pictureLater();
+  },
 });
 
 const status = mountStatus(studio);
@@ -209,6 +218,9 @@ const mailbox = new Mailbox();
 async function show(frame) {
   for (let next = /** @type {Frame | null} */ (frame); next; next = mailbox.done()) {
     try {
+      // A photo that is still being read would take the picture's place.
+      await photo.ready;
+      if (!live.isCurrent(next)) continue;
       photo.refresh();
       if (!stored.stands()) await photoView.show(next.picture, next.format);
     } catch (error) {
@@ -237,6 +249,8 @@ const stored = {
   async show(picture) {
     this.painting = studio.document;
     this.revision = this.painting.revision;
+    await photo.ready;
+    photo.refresh();
     await photoView.show(new Uint8Array(await picture.arrayBuffer()), "png");
     photoFrame.dataset.filled = "";
   },
@@ -250,7 +264,7 @@ function pictureLater() {
   clearTimeout(picturing);
   picturing = setTimeout(async () => {
     const { document: painting, model } = studio.state;
-    const picture = painting?.source?.blob ?? shownPicture();
+    const picture = photo.finished ?? painting?.source?.blob ?? shownPicture();
     if (!painting?.touched || !picture || !live.settled) return;
     const small = await reducedPhoto(picture, THUMBNAIL);
     if (studio.state.document !== painting) return;
@@ -322,7 +336,7 @@ mountPresets(byId("presets", HTMLElement), studio, {
   wait: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
 });
 mountModels(studio);
-mountLanguage(async () => keeper.flush());
+mountLanguage(studio, () => !keeper.failed);
 mountToolbars();
 mountHint(studio);
 const guide = mountGuide(studio);

@@ -63,6 +63,24 @@ test("restoring brings back what was seen, in all layers, as one step", () => {
   assert.deepEqual([document.map.data, document.edits?.data], before);
 });
 
+test("restoring leaves alone what is locked and what nobody sees", () => {
+  const document = photoDocument();
+  for (const [id, change] of /** @type {const} */ ([
+    ["locked", { locked: true }],
+    ["hidden", { visible: false }],
+  ])) {
+    document.addLayer(id, id);
+    paintRow(document.begin(5), 10);
+    document.changeLayer(id, change);
+  }
+  paintRow(document.begin(1, "edits"), 10);
+  paintRow(document.beginRestore(), 10);
+  assert.deepEqual(
+    document.layers.map(({ map }) => map.data[10 * SIDE]),
+    [1, 5, 5],
+  );
+});
+
 test("a cancelled restoring leaves everything as it was", () => {
   const document = photoDocument();
   paintRow(document.begin(5), 10);

@@ -300,21 +300,22 @@ export class LabelDocument {
   }
 
   /**
-   * Start a change that brings the photo back: the labels that were seen in it, in every layer that is not locked, and
-   * no wish to paint it anew.
+   * Start a change that brings the photo back: the labels that were seen in it, in every layer that shows and is not
+   * locked, and no wish to paint it anew.
    *
    * @returns {Gesture}
    * @throws {DocumentError} when there is no photo under the painting
    */
   beginRestore() {
     this.gesture?.cancel();
+    this.keepLights();
     const { source, edits } = this;
     if (!source || !edits) throw noPhoto();
     const [bottom, ...above] = this.layers;
     /** @type {Target[]} */
     const layers = [
       { layer: bottom, value: source.map.data },
-      ...above.map((layer) => ({ layer, value: HOLE })),
+      ...above.filter(({ visible }) => visible).map((layer) => ({ layer, value: HOLE })),
     ]
       .filter(({ layer }) => !layer.locked)
       .map(({ layer, value }) => ({ plane: "labels", map: layer.map, value }));
@@ -628,7 +629,8 @@ function looksLike(a, b) {
   return first.length === second.length && first.every((map, i) => map === second[i]);
 }
 
-function noPhoto() {
+/** What only makes sense over a photo was wished for without one. */
+export function noPhoto() {
   return new DocumentError(
     "There is no photo under this painting.",
     "It began with labels.",

@@ -196,6 +196,11 @@ export class Live {
     this.#woken();
   }
 
+  /** Whether a frame is of what is open now, not of what was before. @param {Frame} frame */
+  isCurrent(frame) {
+    return frame.epoch === this.outbox.epoch;
+  }
+
   /**
    * A frame is on the screen.
    *
@@ -203,7 +208,7 @@ export class Live {
    * @returns {number | null} milliseconds from stroke to picture, when it shows something new
    */
   shown(frame) {
-    if (frame.epoch !== this.outbox.epoch) return null;
+    if (!this.isCurrent(frame)) return null;
     this.#send(JSON.stringify({ type: "ack", epoch: frame.epoch, frame: frame.number }));
     this.shownRevision = frame.revision;
     this.shownExact = frame.exact;

@@ -558,7 +558,7 @@ export const ACTIONS = [
     keys: ["shift+l"],
     group: "Photo",
     run: (studio) => studio.lights.togglePainting(),
-    enabled: (state) => state.document !== null && paints(state)?.styles_by_region === true,
+    enabled: (state) => painting(state) && !overPhoto(state) && paints(state)?.styles_by_region === true,
     pressed: (state) => state.plane === "styles",
   },
   {

@@ -75,8 +75,12 @@ export class Lights {
     const style = this.studio.model.styles.find((one) => one.id === id);
     if (!style) return;
     const letGo = !this.forPart && this.studio.document.style === id;
-    if (letGo) this.studio.document.setStyle(null);
-    else await this.choose({ ...style, style: id });
+    if (!letGo) {
+      await this.choose({ ...style, style: id });
+      return;
+    }
+    this.wish++;
+    this.studio.document.setStyle(null);
   }
 
   /** The dice: another light; another noise too, unless the seed is locked or the light is for a part. */
@@ -92,12 +96,15 @@ export class Lights {
   /** The code of a seed's light, which the server knows. @param {string} title @param {number} seed */
   async #chooseSeed(title, seed) {
     const wish = ++this.wish;
-    const { document } = this.studio;
-    if (this.studio.model.style_dim === 0) return;
+    const { document, model } = this.studio;
+    const { forPart } = this;
+    if (model.style_dim === 0) return;
     const painted = await this.paint({ seed, code: null });
-    if (!painted || wish !== this.wish || document !== this.studio.document) return;
+    // Meanwhile something else may have been wished for, or what it was wished for is no longer there.
+    if (!painted || wish !== this.wish || forPart !== this.forPart) return;
+    if (document !== this.studio.document || model !== this.studio.model) return;
     const light = { title, style: null, code: painted.code };
-    if (this.forPart) this.#choosePart(light);
+    if (forPart) this.#choosePart(light);
     else document.setLight({ style: null, code: light.code });
   }
 

@@ -17,10 +17,10 @@
  *   reduced: (photo: Blob, side: number) => Promise<Blob>,
  *   show: (photo: Blob | null, size: {width: number, height: number}) => Promise<void>,
  *   cover: (edited: Uint8Array) => void,
- *   settle: (picture: Blob | null) => Promise<void>,
+ *   settle: (picture: Blob | null, signal?: AbortSignal) => Promise<void>,
  *   share: (share: number) => void,
- * }} PhotoPorts `sizeOf` and `reduced` reject when the browser cannot read the photo;
- *   `share`: of the photo is painted over, 0…1
+ * }} PhotoPorts `sizeOf` and `reduced` reject when the browser cannot read the photo; `settle` shows a finished photo
+ *   unless the signal is aborted first, and without one lets go of it at once; `share`: of the photo is painted over, 0…1
  */
 import { t } from "../core/i18n.js";
 import { newId, newSeed } from "../core/ids.js";
@@ -54,6 +54,13 @@ export class PhotoEditing {
     /** 1 where the painting covers the photo. */
     this.edited = new Uint8Array(0);
     this.stale = false;
+    /** Resolved when the photo on the easel, if there is one, can be painted over on the screen. @type {Promise<void>} */
+    this.ready = Promise.resolve();
+    /** The photo with its changes as it will be, while that is known. @type {Blob | null} */
+    this.finished = null;
+    /** Counts photos that were opened, so that only the last one comes onto the easel. */
+    this.opened = 0;
+    this.applying = false;
     /** The photo as the look is made from it. @type {Promise<Blob> | null} */
     this.look = null;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -74,6 +81,7 @@ export class PhotoEditing {
    */
   async open(photo, title) {
     const { studio, ports } = this;
+    const turn = ++this.opened;
     studio.ports.say({ what: t("Reading the photo…"), key: "new", lasting: true });
     try {
       const size = await ports.sizeOf(photo);
@@ -81,6 +89,7 @@ export class PhotoEditing {
       const segments = await ports.segment({ photo, model, maxSide: MAP_SIDE });
       const seen = await importMap(segments.map, labelSet);
       const code = encodes ? (await ports.styleOf({ photo, model })).style : null;
+      if (turn !== this.opened) return;
       studio.startPhoto({
         id: newId(),
         title,
@@ -92,6 +101,7 @@ export class PhotoEditing {
         touched: true,
       });
     } catch (error) {
+      if (turn !== this.opened) return;
       studio.ports.say({ ...noticeOf(error, t("The photo could not be opened.")), key: "new" });
     }
   }
@@ -108,9 +118,11 @@ export class PhotoEditing {
     this.look = null;
     const { width, height } = painting.map;
     this.edited = new Uint8Array(width * height);
-    this.ports
+    this.ready = this.ports
       .show(painting.source?.blob ?? null, { width, height })
-      .then(() => this.changed({ rect: bounds(painting.map) }))
+      .then(() => {
+        if (painting === this.document) this.changed({ rect: bounds(painting.map) });
+      })
       .catch((error) =>
         this.studio.ports.say(noticeOf(error, t("The photo under this painting cannot be shown."))),
       );
@@ -135,6 +147,8 @@ export class PhotoEditing {
   /** A picture of the newest state has been shown: if the hand rests, have a look at how it will be. */
   settled() {
     clearTimeout(this.resting);
+    // What is under way may be another model's.
+    this.asking.abort();
     if (!this.document) return;
     const painted = this.edited.reduce((sum, one) => sum + one, 0);
     this.ports.share(painted / this.edited.length);
@@ -156,28 +170,46 @@ export class PhotoEditing {
     return this.ports.edit({ ...(await this.#editOf(painting)), photo: source.blob, ...how });
   }
 
-  /** The finished photo becomes the one that is edited on; what was painted into it is part of it. */
+  /**
+   * The finished photo becomes the one that is edited on; what was painted into it is part of it. What is painted while
+   * the server puts it together is painted on it.
+   */
   async apply() {
     const { studio } = this;
+    studio.hand.settle();
     const { document: painting } = studio;
-    const { source, map, labelSet, seed, style, code, title } = painting;
-    if (!source) return;
+    const { source, map, edits, labelSet, title } = painting;
+    if (!source || !edits || this.applying) return;
+    const [seen, done] = [map, edits].map((plane) => ({ ...plane, data: plane.data.slice() }));
+    this.applying = true;
     try {
       const blob = await this.export(painting, { format: "png" });
-      const layer = { ...map, data: map.data.slice() };
-      const seen = { ...map, data: map.data.slice() };
-      const under = { ...source, blob, map: seen };
+      // Whoever has gone to another painting stays there.
+      if (studio.document !== painting) return;
+      studio.hand.settle();
       studio.startPhoto(
-        { id: newId(), title, map: layer, labelSet, seed, style, code, source: under, touched: true },
+        {
+          id: newId(),
+          title,
+          map: { ...map, data: map.data.slice() },
+          labelSet,
+          ...painting.light,
+          source: { ...source, blob, map: seen },
+          edits: { ...edits, data: edits.data.map((anew, i) => (anew && !done.data[i] ? 1 : 0)) },
+          touched: true,
+        },
         t("The changes are part of the photo now."),
       );
     } catch (error) {
       studio.ports.say(noticeOf(error, t("The changes could not be applied.")));
+    } finally {
+      this.applying = false;
     }
   }
 
   /** Paint what is selected anew, as something else of the same kind; without a selection, all that is painted. */
   another() {
+    this.studio.hand.settle();
     const { document: painting } = this.studio;
     const { selection, edits } = painting;
     if (selection && edits) {
@@ -191,6 +223,7 @@ export class PhotoEditing {
   #stop() {
     clearTimeout(this.resting);
     this.asking.abort();
+    this.finished = null;
     this.ports.settle(null);
   }
 
@@ -203,19 +236,21 @@ export class PhotoEditing {
     try {
       this.look ??= this.ports.reduced(photo, LOOK_SIDE);
       const edit = {
-        ...(await this.#editOf(painting)),
+        ...(await this.#editOf(painting, signal)),
         photo: await this.look,
         format: /** @type {const} */ ("webp"),
       };
       const picture = await this.ports.edit(edit, signal);
-      if (!signal.aborted) await this.ports.settle(picture);
+      if (signal.aborted) return;
+      this.finished = picture;
+      await this.ports.settle(picture, signal);
     } catch {
       // The quick look stays; whether the server is there the status line says.
     }
   }
 
-  /** @param {LabelDocument} painting */
-  async #editOf(painting) {
+  /** @param {LabelDocument} painting @param {AbortSignal} [signal] */
+  async #editOf(painting, signal) {
     const { studio } = this;
     const { source, map, labelSet, seed } = painting;
     if (!source) throw new Error("there is no photo");
@@ -228,15 +263,32 @@ export class PhotoEditing {
         "Paint on the map first.",
       );
     }
+    const { model } = studio;
     const convert = studio.converterFor(labelSet);
-    const target = studio.model.label_set;
+    // Read before anything is waited for: a hand may go on painting.
+    const [seen, wished] = [source.map, map].map(({ data }) => ({ ...map, data: convert(data.slice()) }));
+    const style = studio.codeFor(painting);
     return {
-      model: studio.model.id,
+      model: model.id,
       seed,
-      style: studio.codeFor(painting),
-      map: await exportMap({ ...map, data: convert(source.map.data) }, target),
-      newMap: await exportMap({ ...map, data: convert(map.data) }, target),
+      style: style ?? (await this.#lightOf(seed, model, signal)),
+      map: await exportMap(seen, model.label_set),
+      newMap: await exportMap(wished, model.label_set),
       region: await encodePng({ ...map, data: edited }, MASK_PALETTE),
     };
+  }
+
+  /**
+   * The code of a seed's own light, which is what the page shows where none was chosen: an edit without a style would
+   * be painted in the light of the photo.
+   *
+   * @param {number} seed
+   * @param {import("./studio.js").Model} model
+   * @param {AbortSignal} [signal]
+   */
+  async #lightOf(seed, model, signal) {
+    const { studio } = this;
+    if (model.style_dim === 0) return null;
+    return (await studio.ports.paintSmall(await studio.smallRequest({ seed, code: null }), signal)).code;
   }
 }

@@ -40,8 +40,10 @@ export function mountReference(host, target, studio) {
   let asked = 0;
 
   const take = async (/** @type {File} */ file) => {
-    const { model } = studio;
+    const { model, document: painting } = studio;
     const turn = ++asked;
+    // Meanwhile another photo, model or painting may have come.
+    const late = () => turn !== asked || model !== studio.model || painting !== studio.document;
     if (model.encodes_styles === false) {
       studio.ports.say({
         what: t("{model} cannot tell the light of a photo.", { model: model.name }),
@@ -53,8 +55,9 @@ export function mountReference(host, target, studio) {
     host.setAttribute("aria-busy", "true");
     try {
       const code = await studio.ports.readStyle(file, model.id);
-      if (turn !== asked || model !== studio.model) return;
+      if (late()) return;
       await showPhoto(canvas, file);
+      if (late()) return;
       text.textContent = file.name;
       await studio.lights.choose({ title: file.name.replace(/\.[^.]*$/, ""), style: null, code });
     } catch (error) {

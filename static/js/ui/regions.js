@@ -99,14 +99,15 @@ export function mountRegions(host, studio) {
     ["document", "plane", "region", "regions", "model", "models"],
     ({ document, plane, region, regions, models }) => {
       if (!document || models.length === 0) return;
-      const { name, style_dim: length, styles_by_region: able } = studio.model;
+      const { name, style_dim: length, styles_by_region: knows } = studio.model;
+      const able = knows && !document.source;
       const painting = plane === "styles";
       host.hidden = length === 0;
       paint.hidden = !able;
       none.hidden = Boolean(able);
-      none.textContent = t("{model} has one light for the whole picture, not one for each part.", {
-        model: name,
-      });
+      none.textContent = document.source
+        ? t("What is painted into a photo has one light.")
+        : t("{model} has one light for the whole picture, not one for each part.", { model: name });
       list.hidden = !able || (regions.length === 0 && !painting);
       hint.hidden = !able || !painting;
       hint.textContent =

@@ -5,12 +5,15 @@
  * @typedef {import("./studio.js").Plane} Plane
  * @typedef {import("../document/selection.js").Piece} Piece
  * @typedef {import("../document/labelset.js").LabelSet} LabelSet
- * @typedef {{piece: Piece, plane: Plane, labelSet: LabelSet}} Clipping
+ * @typedef {import("../document/document.js").Region} Region
+ * @typedef {{piece: Piece, plane: Plane, labelSet: LabelSet, regions: readonly Region[]}} Clipping
  */
 import { t } from "../core/i18n.js";
+import { noPhoto } from "../document/document.js";
 import { DocumentError } from "../document/errors.js";
 import { bounds } from "../document/labelmap.js";
 import { conversion } from "../document/labelset.js";
+import { sameLight } from "../document/light.js";
 import { intersect } from "../document/rect.js";
 import { filled, smoothed } from "../document/regions.js";
 import { inverted, lift } from "../document/selection.js";
@@ -59,10 +62,12 @@ export function copySelected(studio) {
   const { document } = studio;
   const { plane } = studio.state;
   if (!document.selection) return false;
+  // Where the layer has nothing, what is seen there; a plane of lights or edits has nothing behind it.
+  const seen = plane === "labels" ? document.map : planeOf(studio);
   const piece =
-    lift(planeOf(studio), document.selection, nothingOf(studio)) ?? lift(document.map, document.selection);
+    lift(planeOf(studio), document.selection, nothingOf(studio)) ?? lift(seen, document.selection);
   if (!piece) return false;
-  clipping = { piece, plane, labelSet: document.labelSet };
+  clipping = { piece, plane, labelSet: document.labelSet, regions: document.regions };
   studio.ports.say({ what: t("Copied. Paste it here or into another painting."), key: "copied" });
   return true;
 }
@@ -78,14 +83,31 @@ export function paste(studio) {
     studio.ports.say({ what: t("Nothing has been copied yet."), key: "copied" });
     return;
   }
-  const { plane, labelSet, piece } = clipping;
+  const { plane, piece } = clipping;
   const { document } = studio;
+  if ((plane === "anew" || plane === "restore") && !document.source) {
+    studio.hand.easel.refused(noPhoto());
+    return;
+  }
   studio.setPlane(plane);
-  const isLabels = plane === "labels" && labelSet !== document.labelSet;
-  const table = isLabels ? conversion(labelSet, document.labelSet) : null;
-  const values = table ? piece.values.map((id) => table[id]) : piece.values;
+  const table = tableFor(clipping, document);
+  const values = table ? piece.values.map((value) => table[value]) : piece.values;
   if (!studio.state.tool.startsWith("select")) studio.setTool("select");
   guarded(studio, () => studio.hand.mover.paste({ ...inReach(piece, document.map), values }));
+}
+
+/**
+ * @param {Clipping} clipping
+ * @param {import("../document/document.js").LabelDocument} document where it is pasted
+ * @returns {ArrayLike<number> | null} what its values are there: labels of the same meaning, the same lights under their
+ *   numbers there and the painting's own for those that it lacks; null where they are the same
+ */
+function tableFor({ plane, labelSet, regions }, document) {
+  if (plane === "labels") {
+    return labelSet === document.labelSet ? null : conversion(labelSet, document.labelSet);
+  }
+  if (plane !== "styles" || regions === document.regions) return null;
+  return [0, ...regions.map((region) => document.regions.findIndex((one) => sameLight(one, region)) + 1)];
 }
 
 /** @param {Studio} studio @param {number} dx whole pixels @param {number} dy */

@@ -244,18 +244,18 @@ export class Studio {
 
   /**
    * The lights that parts of a painting have, as the model has them. Where it knows nothing of a light, or of light by
-   * region at all, the painting's own falls.
+   * region at all, the painting's own falls; and over a photo, which is edited in one light.
    *
    * @param {LabelDocument} painting
    * @returns {{codes: (readonly number[])[], read: (rect: import("../document/rect.js").Rect) => Uint8Array,
    *   any: () => boolean, numbering: string}} `codes[k - 1]` for number k of what `read` gives; `any`: whether that is not 0
    *   everywhere; `numbering`: which of the painting's lights has which number, nothing where none has one
    */
-  lightsFor({ regions, styles }) {
+  lightsFor({ regions, styles, source }) {
     /** @type {(readonly number[])[]} */
     const codes = [];
     const table = new Uint8Array(256);
-    for (const [i, region] of this.model.styles_by_region ? regions.entries() : []) {
+    for (const [i, region] of this.model.styles_by_region && !source ? regions.entries() : []) {
       const code = this.codeFor(region);
       if (code) table[i + 1] = codes.push(code);
     }

@@ -15,17 +15,24 @@ export class PhotoView {
     this.frame = null;
     /** The photo as it will be, while it is known. @type {ImageBitmap | null} */
     this.settled = null;
+    /** Counts what was asked to be shown: what is decoded too late is not. */
+    this.turn = 0;
   }
 
   /**
    * @param {Uint8Array} picture the bytes of a JPEG, WebP or PNG
    * @param {string} format "jpeg", "webp" or "png"
-   * @returns {Promise<void>} when it is on the canvas
+   * @returns {Promise<void>} when it is on the canvas, or something newer is
    * @throws {DOMException} when the bytes are no picture
    */
   async show(picture, format) {
     const blob = new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (picture)], { type: `image/${format}` });
+    const turn = ++this.turn;
     const bitmap = await createImageBitmap(blob);
+    if (turn !== this.turn) {
+      bitmap.close();
+      return;
+    }
     this.frame?.close();
     this.frame = bitmap;
     this.settle(null);
@@ -33,6 +40,7 @@ export class PhotoView {
 
   /** From now on pictures lie over this photo; null for pictures alone. @param {Composite | null} composite */
   setComposite(composite) {
+    this.turn++;
     this.composite?.close();
     this.frame?.close();
     this.frame = null;
