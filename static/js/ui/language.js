@@ -55,16 +55,23 @@ function wordsOf(text) {
 /**
  * The button that offers the other language, in that language.
  *
- * @param {() => Promise<unknown>} leave what is done before the page is loaded anew
+ * @param {import("./studio.js").Studio} studio
+ * @param {() => boolean} kept whether the painting would be there again
  */
-export function mountLanguage(leave) {
+export function mountLanguage(studio, kept) {
   const button = byId("language", HTMLButtonElement);
   const other = document.documentElement.lang === "en" ? "zh-CN" : "en";
   button.textContent = LANGUAGES[other];
   button.lang = other;
-  button.addEventListener("click", async () => {
+  button.addEventListener("click", () => {
     remember("language", other);
-    await leave();
-    location.reload();
+    if (kept()) location.reload();
+    else {
+      studio.ports.say({
+        what: t("The language changes with your next visit."),
+        why: t("This browser does not keep your painting, and would lose it if the page were loaded anew."),
+        key: "language",
+      });
+    }
   });
 }
