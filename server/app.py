@@ -160,11 +160,14 @@ def _add_middleware(app: FastAPI, services: Services) -> None:
             expose_headers=[
                 "X-Seed",
                 "X-Model",
+                "X-Painted-Size",
                 "X-Exact",
                 "X-Segmenter",
                 "X-Label-Set",
                 "X-Request-ID",
                 "Server-Timing",
+                "Location",
+                "Retry-After",
             ],
         )
     app.add_middleware(OriginGuard, allowed=settings.origins)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from fastapi import APIRouter, FastAPI, Request
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -56,6 +56,16 @@ def modules_of(static: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
+def page_template(templates: Path) -> Template:
+    """The page's template, compiled anew only when its file has changed: that holds the event loop up."""
+    return _templates_in(templates).get_template("index.html")
+
+
+@lru_cache(maxsize=4)
+def _templates_in(folder: Path) -> Environment:
+    return Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
+
+
 @router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
 async def studio(request: Request, services: ServicesOf) -> HTMLResponse:
     """The studio."""
@@ -67,11 +77,7 @@ def render_page(
 ) -> HTMLResponse:
     """The studio's HTML; with a `share` it opens that shared painting first."""
     base = services.settings.root_path
-    # Read anew each time: it is small, and a change shows at the next reload.
-    templates = Environment(
-        loader=FileSystemLoader(services.page.templates), autoescape=True, undefined=StrictUndefined
-    )
-    html = templates.get_template("index.html").render(
+    html = page_template(services.page.templates).render(
         base=base,
         assets=f"{base}/assets/{services.page.hash}",
         modules=modules_of(services.page.static),
@@ -115,4 +121,5 @@ class ImmutableFiles(StaticFiles):
 
 def mount_assets(app: FastAPI, page: Page) -> None:
     """Serve the page's files under their hash; older hashes are 404."""
+    modules_of(page.static)  # looked through now, while nobody waits for the page
     app.mount(f"/assets/{page.hash}", ImmutableFiles(directory=page.static), name="assets")

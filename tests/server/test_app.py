@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +16,7 @@ from server import resources
 from server.errors import Problem
 from server.painter import LivePainter
 from server.resources import MissingPageError, find_page
+from server.routes.studio import page_template
 from tests.server.conftest import LANDSCAPE, Client, palette_png, run
 from tests.server.fake_engine import FakeLibrary
 from tests.server.test_painter import BlockedSocket
@@ -186,7 +189,7 @@ def test_pages_of_other_origins_cannot_spend_the_device(client: Client, origin: 
     run(main())
 
 
-def test_cors_is_off_unless_origins_are_named(client: Client) -> None:
+def test_cors_is_off_unless_origins_are_named(client: Client, tmp_path: Path) -> None:
     preflight = {"origin": "https://friend.example", "access-control-request-method": "POST"}
 
     async def main() -> None:
@@ -194,10 +197,21 @@ def test_cors_is_off_unless_origins_are_named(client: Client) -> None:
             response = await http.get("/models", headers={"origin": "https://friend.example"})
             assert "access-control-allow-origin" not in response.headers
             assert (await http.options("/generate", headers=preflight)).status_code == 405
-        async with client(cors_origins="https://friend.example") as http:
+        sharing = {"sharing": True, "data_dir": tmp_path}
+        async with client(cors_origins="https://friend.example", **sharing) as http:
             response = await http.get("/models", headers={"origin": "https://friend.example"})
             assert response.headers["access-control-allow-origin"] == "https://friend.example"
             assert (await http.options("/generate", headers=preflight)).status_code == 200
+            readable = response.headers["access-control-expose-headers"].split(", ")
+            routes = http.app.openapi()["paths"].values()
+            told = {
+                name
+                for route in routes
+                for method in route.values()
+                for answer in method["responses"].values()
+                for name in answer.get("headers", {})
+            }
+            assert told | {"Retry-After", "X-Request-ID"} <= set(readable)
             other = await http.get("/models", headers={"origin": "https://evil.example"})
             assert "access-control-allow-origin" not in other.headers
 
@@ -358,6 +372,16 @@ def test_models(client: Client) -> None:
 
 
 # The page
+
+
+def test_the_page_is_compiled_once_and_a_change_shows(tmp_path: Path) -> None:
+    file = tmp_path / "index.html"
+    file.write_text("{{ what }}")
+    first = page_template(tmp_path)
+    assert page_template(tmp_path) is first
+    file.write_text("now {{ what }}")
+    os.utime(file, (1, 1))
+    assert page_template(tmp_path).render(what="<b>") == "now &lt;b&gt;"
 
 
 def test_assets_are_under_their_hash_for_ever(client: Client) -> None:
