@@ -181,3 +181,25 @@ def test_a_large_photo_with_an_orientation_is_edited_in_its_own_size(studio: Stu
     assert result.shape == source.shape
     assert np.array_equal(result[:600], source[:600])
     assert not np.array_equal(result[780:960], source[780:960])
+
+
+def test_a_painting_that_comes_back_shows_what_is_painted_however_long_its_photo_takes_to_read(
+    photo: Studio,
+) -> None:
+    photo.choose("snow")
+    photo.drag((0.3, 0.8), (0.6, 0.8))
+    photo.settle()
+    painted = shown(photo.page)
+    mine = "window.scenebrush.studio.document"
+    photo.page.evaluate(f"() => {{ window.mine = {mine}; window.scenebrush.studio.startBlank() }}")
+    photo.settle()
+    # Its pictures are there before the photo is.
+    photo.page.evaluate(
+        "() => { const decode = window.createImageBitmap.bind(window); window.createImageBitmap = async (...all) => {"
+        "if (all[0] === window.mine.source.blob) await new Promise((done) => setTimeout(done, 1500));"
+        "return decode(...all) } }"
+    )
+    photo.page.evaluate("() => window.scenebrush.studio.adopt(window.mine)")
+    photo.settle()
+    expect(photo.page.locator(".photo-share")).to_contain_text("of the photo is painted")
+    assert np.abs(shown(photo.page) - painted).mean() < 0.5
