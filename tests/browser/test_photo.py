@@ -195,7 +195,8 @@ def test_a_painting_that_comes_back_shows_what_is_painted_however_long_its_photo
     photo.settle()
     # Its pictures are there before the photo is.
     photo.page.evaluate(
-        "() => { const decode = window.createImageBitmap.bind(window); window.createImageBitmap = async (...all) => {"
+        "() => { const decode = window.createImageBitmap.bind(window);"
+        "window.createImageBitmap = async (...all) => {"
         "if (all[0] === window.mine.source.blob) await new Promise((done) => setTimeout(done, 1500));"
         "return decode(...all) } }"
     )
