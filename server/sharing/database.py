@@ -71,7 +71,7 @@ def open_engine(address: str | URL) -> Engine:
         url = make_url(address)
         # hide_parameters: what is stored does not belong into logs.
         engine = create_engine(url, hide_parameters=True, pool_pre_ping=True)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a port that is no number is a ValueError, which repeats it
         raise UnusableDatabase(
             "SCENEBRUSH_DATABASE_URL is no address such as sqlite:////var/lib/scenebrush/shares.sqlite3 or "
             "postgresql+psycopg://user:password@host/name, or names a database that SQLAlchemy does not know."

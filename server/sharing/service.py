@@ -98,6 +98,9 @@ class Sharing:
                 await self._sweep()
             except Problem as problem:
                 log.warning("expired paintings could not be deleted", why=problem.detail)
+            except Exception:
+                # Whatever it is: to stop here would keep for ever what was to be kept for days.
+                log.exception("expired paintings could not be deleted")
             await asyncio.sleep(every)
 
     async def _sweep(self) -> None:

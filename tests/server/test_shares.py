@@ -322,14 +322,15 @@ def test_what_expires_is_gone_and_swept(
     run(main())
 
 
-def test_the_sweep_goes_on_after_a_database_that_did_not_answer(sharing: dict[str, Any]) -> None:
+@pytest.mark.parametrize("error", [store._unavailable(), ValueError("what nobody expected")])
+def test_the_sweep_goes_on_after_a_database_that_did_not_answer(error: Exception) -> None:
     class Broken:
         calls = 0
 
         def sweep(self) -> int:
             self.calls += 1
             if self.calls == 1:
-                raise store._unavailable()
+                raise error
             return 0
 
         def close(self) -> None: ...

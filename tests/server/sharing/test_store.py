@@ -305,6 +305,7 @@ def test_tables_of_a_later_version_are_refused(store: ShareStore, path: Path, cl
         ("", "no address"),
         ("shares.db", "no address"),
         ("nosuch://host/name", "does not know"),
+        ("postgresql+psycopg2://me:p@host:hunter2/name", "no address"),
         ("postgresql+psycopg2://me:hunter2@host/name", "not installed (psycopg2)"),
         ("sqlite://", "in memory"),
         ("sqlite:///:memory:", "in memory"),
