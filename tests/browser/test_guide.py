@@ -14,6 +14,11 @@ def test_a_newcomer_is_led_through_four_steps_by_doing_them(
     expect(page.locator("#guide-spot")).to_be_visible()
     studio.choose("house")
     expect(guide).to_contain_text("Drag on the map")
+    spot, pane = (page.locator(of).bounding_box() for of in ("#guide-spot", "#map-frame"))
+    assert spot
+    assert pane
+    assert abs(spot["x"] + 3 - pane["x"]) < 1, "it rings the map"
+    assert abs(spot["width"] - 6 - pane["width"]) < 1
     labels = studio.labels
     studio.drag((0.2, 0.2), (0.6, 0.25))
     assert (studio.labels != labels).any()

@@ -138,3 +138,26 @@ def test_a_wide_painting_has_its_pictures_above_each_other(page: Page, house: Ho
     assert labels
     assert photo["x"] == labels["x"]
     assert photo["y"] + photo["height"] <= labels["y"]
+
+
+def test_a_panel_that_opens_turns_nothing_round(page: Page, house: House) -> None:
+    studio = Studio(page, house.url).open()
+    stage = page.locator("#stage")
+    studio.do("canvas-size")
+    page.get_by_label("Width").fill("512")
+    page.get_by_label("Height").fill("384")
+    page.get_by_role("button", name="New, with a clear sky").click()
+    studio.settle()
+    for action in ("panel-light", "panel-layers", "panel-labels", "panel-light", "panel-layers"):
+        studio.do(action)
+        page.wait_for_timeout(100)  # for the observer of the stage's size
+        expect(stage).to_have_attribute("data-split", "row")
+
+
+def test_notices_leave_the_lights_free(page: Page, house: House) -> None:
+    Studio(page, house.url).open()
+    page.evaluate("() => window.scenebrush.studio.ports.say({ what: 'Something.', lasting: true })")
+    notice, strip = (page.locator(of).bounding_box() for of in (".notice", ".strip"))
+    assert notice
+    assert strip
+    assert notice["y"] + notice["height"] <= strip["y"]

@@ -5,7 +5,7 @@
  * @typedef {import("./studio.js").Studio} Studio
  * @typedef {import("./studio.js").State} State
  * @typedef {State & {revision: number}} Moment
- * @typedef {{text: string, at: string, done: (now: Moment, before: Moment) => boolean}} Step `at`: what it speaks of, the
+ * @typedef {{text: string, at: string[], done: (now: Moment, before: Moment) => boolean}} Step `at`: what it speaks of, the
  *   first of these that can be seen; `done`: whether it was done since it was told
  */
 import { t } from "../core/i18n.js";
@@ -19,23 +19,23 @@ const READ = 900;
 export const STEPS = [
   {
     text: "Choose what to paint: a mountain, for example.",
-    at: ".palette",
+    at: [".palette"],
     done: (now, before) => now.label !== before.label,
   },
   {
     text: "Drag on the map. The photo follows while you paint.",
-    at: "#map-frame, #photo-frame",
+    at: ["#map-frame", "#photo-frame"],
     done: (now, before) => now.document === before.document && now.revision > before.revision,
   },
   {
     text: "Change the light: choose one, or roll the dice.",
-    at: ".strip, [data-action=panel-light]",
+    at: [".strip", "[data-action=panel-light]"],
     done: ({ seed, style, code }, before) =>
       seed !== before.seed || style !== before.style || code !== before.code,
   },
   {
     text: "Keep painting. Download the photo when you like it.",
-    at: "[data-action=save-photo]",
+    at: ["[data-action=save-photo]"],
     done: () => false,
   },
 ];
@@ -61,7 +61,9 @@ export function mountGuide(studio) {
     const stage = byId("stage", HTMLElement).getBoundingClientRect();
     card.style.maxWidth = `${Math.min(640, Math.max(320, stage.width - 16))}px`;
     card.style.translate = `${(stage.left + stage.right - innerWidth) / 2}px 0`;
-    const targets = /** @type {HTMLElement[]} */ ([...document.querySelectorAll(STEPS[step]?.at ?? "html")]);
+    const targets = (STEPS[step]?.at ?? ["html"]).flatMap((at) => [
+      .../** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(at)),
+    ]);
     const target = targets.find((one) => one.checkVisibility({ visibilityProperty: true }));
     spot.hidden = !target;
     if (!target) return;

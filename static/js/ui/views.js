@@ -39,13 +39,27 @@ export function mountViews(studio) {
 
   const arrange = () => {
     const { width: w, height: h } = studio.state.document?.map ?? { width: 1, height: 1 };
-    const { width, height } = stage.getBoundingClientRect();
-    if (height > 0) stage.dataset.split = betterSplit(width, height, w / h);
+    const { height } = stage.getBoundingClientRect();
+    if (height > 0) stage.dataset.split = betterSplit(roomOf(stage), height, w / h);
   };
   new ResizeObserver(arrange).observe(stage);
   studio.store.watch(["document"], arrange);
 
   compareWhileHeld(stage);
+}
+
+/**
+ * The stage's width while labels are open and the dock is not, on screens where they stand beside it: a panel that opens
+ * must not turn the pictures round.
+ *
+ * @param {HTMLElement} stage
+ */
+function roomOf(stage) {
+  const { width } = stage.getBoundingClientRect();
+  if (!matchMedia("(width >= 1200px)").matches) return width;
+  const labels = Number.parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--palette"));
+  const missing = document.querySelector(".palette")?.checkVisibility() ? 0 : labels;
+  return width + byId("dock", HTMLElement).offsetWidth - missing;
 }
 
 /**
