@@ -86,7 +86,7 @@ def _services(settings: Settings, library: Library) -> Services:
         page=find_page(),
         codec_pool=ThreadPoolExecutor(_CODEC_THREADS, "codec"),
         painters=set(),
-        darkroom=Darkroom(_PHOTOS),
+        darkroom=Darkroom(_PHOTOS, max(1, settings.queue_length // 2)),
         segmenters=Segmenters(library, settings.pretrained_segmenter or default_folder()),
         sharing=open_sharing(settings),
     )

@@ -102,6 +102,7 @@ async def edit(request: Request, services: ServicesOf) -> Response:
     edit fades in.
     """
     files = [name for name in _FILES if name != "image"]
+    services.darkroom.check()  # before a body is read for nothing
     with services.worker.upload():
         body = await read_upload(request, EditRequest, ["image"], files)
     with services.worker.place() as place:

@@ -68,6 +68,7 @@ async def segment(request: Request, services: ServicesOf) -> Response:
     """What the segmenter sees, in the labels of the model, by meaning. The map has the photo's size unless
     max_side, or this server's limit on maps, asks for a smaller one.
     """
+    services.darkroom.check()  # before a body is read for nothing
     with services.worker.upload():
         body = await read_upload(request, SegmentRequest, ["image"])
     with services.worker.place() as place:

@@ -40,6 +40,7 @@ _EXAMPLES: Final[dict[str, dict[str, Any]]] = {
 )
 async def styles(request: Request, services: ServicesOf) -> Response:
     """The style code by the model's encoder, which /generate, /edit and the live socket take as style."""
+    services.darkroom.check()  # before a body is read for nothing
     with services.worker.upload():
         body = await read_upload(request, StylesRequest, ["image"])
     with services.worker.place() as place:
