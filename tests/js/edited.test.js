@@ -133,3 +133,23 @@ test("the cover fades inwards only: nothing outside, nothing at the picture's ed
     assert.ok(Math.abs(alpha[y * SIDE + x] - brute(x, y)) <= 1, `${x}, ${y}`);
   }
 });
+
+test("a thin stroke is seen, alone and beside a broad one; a broad one fades as before", () => {
+  const [side, radius] = [120, 8];
+  const draw = (/** @type {[number, number][]} */ ...rows) => {
+    const marked = new Uint8Array(side * side);
+    for (const [from, to] of rows) marked.fill(1, from * side, to * side);
+    const alpha = fadeInwards(marked, side, side, radius);
+    return (/** @type {number} */ y) => alpha[y * side + side / 2];
+  };
+  const alone = draw([20, 26]);
+  assert.ok(alone(22) > 150 && alone(23) > 150, `${alone(22)}`);
+  const beside = draw([20, 26], [60, 110]);
+  assert.equal(beside(22), alone(22));
+  const steps = [60, 62, 64, 66, 68, 85].map(beside);
+  assert.deepEqual(
+    steps,
+    steps.toSorted((a, b) => a - b),
+  );
+  assert.ok(steps[0] < 40 && steps[2] > 90 && steps[2] < 190 && steps[5] === 255, `${steps}`);
+});

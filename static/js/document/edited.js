@@ -21,10 +21,15 @@ export function markEdited({ map, source, edits }, rect, into) {
   }
 }
 
+/** Where a stroke is too slim to fade so far, it fades over this part of the way. */
+const SLIM = 1 / 4;
+/** One part in so many of a box must be far inside, for its middle to fade all the way: a corner is no slim stroke. */
+const BROAD = 32;
+
 /**
  * A border that fades inwards: 0 at the edge of the marked region and everywhere outside it, 255 from `radius` pixels
- * inside on. It is twice the mean of a box around the pixel, less one; a box over the picture's edge is cut off there,
- * so nothing fades towards it.
+ * inside on; where the region is too slim for that, over a shorter way, so that a thin stroke is seen. It is twice the
+ * mean of a box around the pixel, less one; a box over the picture's edge is cut off there, so nothing fades towards it.
  *
  * @param {Uint8Array} marked width × height, 0 or 1
  * @param {number} width
@@ -33,13 +38,32 @@ export function markEdited({ map, source, edits }, rect, into) {
  * @returns {Uint8ClampedArray} width × height
  */
 export function fadeInwards(marked, width, height, radius) {
+  const wide = boxMeans(marked, width, height, radius);
+  const slim = boxMeans(marked, width, height, Math.max(1, Math.round(SLIM * radius)));
+  const deep = marked.map((one, i) => (one && wide[i] >= 0.75 ? 1 : 0));
+  const near = boxMeans(deep, width, height, radius);
+  const alpha = new Uint8ClampedArray(width * height);
+  for (let i = 0; i < alpha.length; i++) {
+    if (!marked[i]) continue;
+    const mean = slim[i] + (wide[i] - slim[i]) * Math.min(1, BROAD * near[i]);
+    alpha[i] = 255 * (2 * mean - 1);
+  }
+  return alpha;
+}
+
+/**
+ * @param {Uint8Array} plane width × height
+ * @param {number} width
+ * @param {number} height
+ * @param {number} radius
+ * @returns {Float32Array} the mean of a box of 2·radius + 1 pixels around each, as much of it as is inside
+ */
+function boxMeans(plane, width, height, radius) {
   const across = new Float32Array(width * height);
-  means(marked, across, { lines: height, length: width, line: width, step: 1 }, radius);
+  means(plane, across, { lines: height, length: width, line: width, step: 1 }, radius);
   const both = new Float32Array(width * height);
   means(across, both, { lines: width, length: height, line: 1, step: width }, radius);
-  const alpha = new Uint8ClampedArray(width * height);
-  for (let i = 0; i < alpha.length; i++) if (marked[i]) alpha[i] = 255 * (2 * both[i] - 1);
-  return alpha;
+  return both;
 }
 
 /**

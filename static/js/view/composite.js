@@ -7,8 +7,8 @@ import { fadeInwards } from "../document/edited.js";
 
 /** The longer side of the photo as it is shown, in pixels: screens show no more. */
 const SHOWN = 1600;
-/** How far the border fades inwards, as a part of the painting's longer side. */
-const FADE = 1 / 80;
+/** How far the border fades inwards, in pixels of the painting: as far as the server's does by itself. */
+const FADE = 8;
 
 export class Composite {
   /**
@@ -18,7 +18,6 @@ export class Composite {
    */
   constructor(photo, width, height) {
     this.photo = photo;
-    this.radius = Math.max(1, Math.round(Math.max(width, height) * FADE));
     this.cover = new OffscreenCanvas(width, height);
     this.painted = new OffscreenCanvas(width, height);
     this.image = new ImageData(width, height);
@@ -57,7 +56,7 @@ export class Composite {
   /** @param {Uint8Array} edited of the painting's size: 1 where the painting covers the photo */
   setEdited(edited) {
     const { width, height } = this.cover;
-    const alpha = fadeInwards(edited, width, height, this.radius);
+    const alpha = fadeInwards(edited, width, height, FADE);
     const { data } = this.image;
     for (let i = 0; i < alpha.length; i++) data[4 * i + 3] = alpha[i];
     contextOf(this.cover).putImageData(this.image, 0, 0);
