@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -14,6 +13,7 @@ from models.labels import LabelError, LabelSet
 from models.spec import MAX_STYLE_DIM
 from server.codecs import decode_map
 from server.errors import Problem
+from server.json_text import parse_json
 from server.maps import Map
 from server.provenance import PICTURE_FORMAT, PICTURE_VERSION
 
@@ -59,8 +59,8 @@ def _document(text: str | None) -> dict[str, Any] | None:
     if text is None or len(text) > _MOST_TEXT:
         return None
     try:
-        said: object = json.loads(text)
-    except (ValueError, RecursionError):
+        said: object = parse_json(text)
+    except ValueError:
         return None
     if not isinstance(said, dict):
         return None

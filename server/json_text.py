@@ -13,8 +13,9 @@ from pydantic_core import from_json
 from engine import MAX_REGIONS
 from models.spec import MAX_STYLE_DIM
 
-MOST_SEPARATORS: Final = (2 + MAX_REGIONS) * MAX_STYLE_DIM
-"""Most commas, brackets and braces: base64 has none, and a style code one for each number."""
+MOST_SEPARATORS: Final = (4 + MAX_REGIONS) * MAX_STYLE_DIM
+"""Most commas, brackets and braces: those of the longest style codes of a picture and all its regions, one
+for each number, and of a label set; base64 has none."""
 _PIECE: Final = 64 * 1024
 
 
