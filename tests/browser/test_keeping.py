@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import House, Studio
+from tests.browser.conftest import ROOT, House, Studio
 
 
 def palette_png(ids: np.ndarray, palette: bytes) -> bytes:
@@ -234,6 +234,76 @@ def test_a_model_with_other_labels_paints_what_it_can_and_changes_nothing(
     page.reload()
     studio.settle()
     expect(page.get_by_label("Model")).to_have_value("city")
+
+
+def test_storage_that_is_thrown_away_meanwhile_is_opened_anew(studio: Studio) -> None:
+    page = studio.page
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Storage.clearDataForOrigin", {"origin": studio.url, "storageTypes": "indexeddb"})
+    studio.choose("house")
+    studio.drag((0.2, 0.2), (0.7, 0.4))
+    expect(page.locator("#saved")).to_have_attribute("data-state", "saved")
+    studio.drag((0.2, 0.6), (0.7, 0.7))
+    expect(page.locator("#saved")).to_have_attribute("data-state", "saved")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    labels = studio.labels
+    page.reload()
+    studio.settle()
+    assert np.array_equal(studio.labels, labels)
+
+
+def test_a_write_that_fails_is_not_half_done(studio: Studio) -> None:
+    """Its head without its parts would be a painting that is not what it says."""
+    page = studio.page
+    studio.choose("house")
+    studio.drag((0.2, 0.2), (0.7, 0.4))
+    expect(page.locator("#saved")).to_have_attribute("data-state", "saved")
+    studio.read(
+        "(() => { const { put } = IDBObjectStore.prototype;"
+        " IDBObjectStore.prototype.put = function (...given) {"
+        " if (this.name === 'parts') throw new DOMException('too large', 'DataCloneError');"
+        " return put.apply(this, given); }; })()"
+    )
+    studio.read("s.studio.document.addLayer('upper', 'Trees')")
+    expect(page.get_by_role("alert")).to_contain_text("too large")
+    assert page.evaluate(
+        """() => new Promise((resolve) => {
+            const open = indexedDB.open("scenebrush");
+            open.onsuccess = () => {
+                const heads = open.result.transaction("paintings").objectStore("paintings").getAll();
+                heads.onsuccess = () => resolve(heads.result.map(({ layers }) => layers.length));
+            };
+        })"""
+    ) == [1]
+
+
+def test_storage_says_why_it_did_not_write(studio: Studio) -> None:
+    studio.read(
+        "(() => { IDBObjectStore.prototype.put = function (value, key) {"
+        " this.add(value, key); return this.add(value, key); }; })()"
+    )
+    studio.choose("house")
+    studio.drag((0.2, 0.2), (0.7, 0.4))
+    expect(studio.page.get_by_role("alert")).to_contain_text("already exists")
+
+
+def test_a_photo_outlives_the_file_it_came_from(studio: Studio, tmp_path: Path) -> None:
+    page = studio.page
+    photo = tmp_path / "beach.jpg"
+    photo.write_bytes((ROOT / "examples" / "data" / "images" / "100005.jpg").read_bytes())
+    with page.expect_file_chooser() as chosen:
+        studio.do("import")
+    chosen.value.set_files(photo)
+    studio.until("s.studio.document.source")
+    photo.unlink()
+    studio.choose("snow")
+    studio.drag((0.3, 0.8), (0.6, 0.8))
+    expect(page.locator("#saved")).to_have_attribute("data-state", "saved")
+    with page.expect_download() as started:
+        page.keyboard.press("Control+Alt+s")
+    assert Path(started.value.path()).stat().st_size > 10_000
+    page.reload()
+    studio.until("s && s.studio.document && s.studio.document.source")
 
 
 def test_a_browser_that_keeps_nothing_says_so(page: Page, house: House, complaints: list[str]) -> None:

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import House, Studio
+from tests.browser.conftest import ROOT, House, Studio
 
+PHOTO = ROOT / "examples" / "data" / "images" / "100005.jpg"  # sand under a sky
 PROJECT = "application/x-scenebrush+zip"
 
 
@@ -113,6 +114,66 @@ def test_a_project_holds_what_it_says(studio: Studio, tmp_path: Path) -> None:
     assert [layer["name"] for layer in project["layers"]] == ["", "Trees"]
     assert project["light"]["style"] == "sunset"
     assert project["label_set"]["hash"] == studio.read("s.studio.model.label_set.hash")
+
+
+def under(studio: Studio) -> object:
+    """The photo under a painting, what was seen in it, and where it is painted anew."""
+    return studio.page.evaluate(
+        """async () => {
+            const { source, edits } = window.scenebrush.studio.document;
+            const bytes = new Uint8Array(await source.blob.arrayBuffer());
+            const { type } = source.blob;
+            const { width, height, map } = source;
+            return [bytes.join(), type, width, height, map.data.join(), edits.data.join()];
+        }"""
+    )
+
+
+def photo_of(studio: Studio) -> np.ndarray:
+    with studio.page.expect_download() as download:
+        studio.page.keyboard.press("Control+s")
+    return np.asarray(Image.open(download.value.path()))
+
+
+def test_an_edited_photo_opens_in_a_fresh_profile_with_all_that_lies_under_it(
+    studio: Studio, elsewhere: Studio, tmp_path: Path
+) -> None:
+    open_file(studio, PHOTO.name, PHOTO.read_bytes(), "image/jpeg")
+    studio.until("s.studio.document.source")
+    studio.choose("snow")
+    studio.drag((0.3, 0.8), (0.6, 0.8))
+    studio.read(
+        "(() => { const g = s.studio.document.begin(1, 'edits');"
+        " for (let y = 10; y < 60; y++) g.span(y, 20, 130); g.commit(); })()"
+    )
+    studio.settle()
+    exported = photo_of(studio)
+    path = save_project(studio, tmp_path)
+    with zipfile.ZipFile(path) as file:
+        assert file.read("source.jpg") == PHOTO.read_bytes()
+        with Image.open(io.BytesIO(file.read("photo.png"))) as photo:
+            assert np.array_equal(np.asarray(photo), exported)
+    open_file(elsewhere, path.name, path.read_bytes())
+    elsewhere.until("s.studio.document.source")
+    elsewhere.settle()
+    for _ in range(2):
+        assert everything(elsewhere) == everything(studio)
+        assert under(elsewhere) == under(studio)
+        assert np.array_equal(photo_of(elsewhere), exported)
+        saved(elsewhere)
+        elsewhere.page.reload()
+        elsewhere.settle()
+
+
+def test_a_project_never_shows_what_was_painted_over_a_photo_as_the_photo(
+    studio: Studio, tmp_path: Path
+) -> None:
+    open_file(studio, PHOTO.name, PHOTO.read_bytes(), "image/jpeg")
+    studio.until("s.studio.document.source")
+    studio.settle()
+    with zipfile.ZipFile(save_project(studio, tmp_path)) as file:
+        assert "photo.png" not in file.namelist(), "nothing is changed yet, and the photo itself is in it"
+        assert file.read("source.jpg") == PHOTO.read_bytes()
 
 
 def test_elsewhere_a_project_shows_its_own_picture_and_says_what_differs(

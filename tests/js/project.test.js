@@ -205,6 +205,20 @@ test("OpenRaster: layers come back, and the file is as the specification wants i
   assert.deepEqual(stripped(layers), stripped(before.layers));
 });
 
+test("OpenRaster: a hostile list of layers is refused at once", async () => {
+  const files = unzip(await packOpenRaster(painting(), WHEN), LIMITS);
+  for (const xml of ["<layer ".repeat(300_000), `<image w='4' h='4'><layer ${"a".repeat(300_000)}>`]) {
+    files.set("stack.xml", new TextEncoder().encode(`<image w='4' h='4'>${xml}`));
+    const bytes = zip(
+      [...files].map(([name, content]) => ({ name, bytes: content })),
+      WHEN,
+    );
+    const start = performance.now();
+    await assert.rejects(readOpenRaster(bytes, LANDSCAPE, newId), /0 layers/);
+    assert.ok(performance.now() - start < 3000);
+  }
+});
+
 test("OpenRaster of an editor: groups, offsets, single quotes, a hole at the bottom", async () => {
   const files = unzip(await packOpenRaster(painting(), WHEN), LIMITS);
   const xml = `<?xml version='1.0'?><image w='40' h='30'><stack><stack name='group'>

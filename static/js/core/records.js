@@ -169,12 +169,17 @@ export class Records {
       };
       request.onsuccess = () => {
         this.opened = request.result;
-        // Another tab with a newer page wants to upgrade: let go, and open again at the next call.
-        request.result.onversionchange = () => {
-          request.result.close();
+        const letGo = () => {
           this.opening = null;
           this.opened = null;
         };
+        // Another tab with a newer page wants to upgrade: let go, and open again at the next call.
+        request.result.onversionchange = () => {
+          request.result.close();
+          letGo();
+        };
+        // The browser has thrown the storage away, because somebody has told it to or the disk has failed.
+        request.result.onclose = letGo;
         resolve(request.result);
       };
       request.onerror = () => reject(request.error);
@@ -198,13 +203,19 @@ export function tokenOf(head) {
   return head.token ?? FIRST;
 }
 
-/** @param {IDBTransaction} transaction @param {Head} head @param {Parts} parts */
+/** All of it or nothing. @param {IDBTransaction} transaction @param {Head} head @param {Parts} parts */
 function put(transaction, head, parts) {
-  transaction.objectStore(HEADS).put(head);
   const store = transaction.objectStore(PARTS);
-  for (const [name, value] of parts) {
-    if (value === null) store.delete([head.id, name]);
-    else store.put(value, [head.id, name]);
+  try {
+    transaction.objectStore(HEADS).put(head);
+    for (const [name, value] of parts) {
+      if (value === null) store.delete([head.id, name]);
+      else store.put(value, [head.id, name]);
+    }
+  } catch (error) {
+    // What was asked for before it would be written all the same.
+    transaction.abort();
+    throw error;
   }
 }
 
@@ -239,8 +250,8 @@ function answerOf(request) {
 function completed(transaction) {
   return new Promise((resolve, reject) => {
     transaction.oncomplete = resolve;
+    // A request that fails aborts it, and only then the transaction knows the error.
     transaction.onabort = () => reject(transaction.error);
-    transaction.onerror = () => reject(transaction.error);
     transaction.commit();
   });
 }

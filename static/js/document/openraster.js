@@ -130,17 +130,18 @@ function quoted(text) {
 }
 
 /**
- * The little of XML that a stack is: elements with attributes in quotes. Groups are read as if they were not there.
+ * The little of XML that a stack is: elements with attributes in quotes. Groups are read as if they were not there. An
+ * element has a bounded length, so that no file makes the search take for ever.
  *
  * @param {string} xml
  */
 function readStack(xml) {
-  const image = /<image\s[^>]*>/.exec(xml)?.[0];
+  const image = /<image\s[^<>]{0,5000}>/.exec(xml)?.[0];
   if (!image) throw wrong("It has no readable stack.xml.");
   const { w, h } = attributesOf(image);
   const [width, height] = [Number(w), Number(h)];
   if (!(width >= 1 && height >= 1 && width * height <= MAX_PIXELS)) throw wrong("Its size is missing.");
-  const layers = [...xml.matchAll(/<layer\s[^>]*>/g)].map(([tag]) => {
+  const layers = [...xml.matchAll(/<layer\s[^<>]{0,5000}>/g)].map(([tag]) => {
     const { src = "", name = "", x = "0", y = "0", visibility, ...more } = attributesOf(tag);
     return {
       src,

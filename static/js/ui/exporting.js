@@ -121,7 +121,6 @@ export class Exporting {
    */
   async #photoToKeep(document, model) {
     const { state } = this.studio;
-    const here = document === state.document;
     try {
       // Another piece is painted by the model on the easel, which need not be its own.
       if (model === state.model)
@@ -129,6 +128,8 @@ export class Exporting {
     } catch {
       // The project is worth more than its picture.
     }
+    // The server's last picture of an edited photo shows the painting alone, which nobody has ever seen so.
+    const here = document === state.document && !document.source;
     const shown = here ? this.ports.shownPicture() : null;
     return shown && this.ports.pngOf(shown).catch(() => null);
   }

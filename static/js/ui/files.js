@@ -1,5 +1,8 @@
 /** Files in and out of the page: choose, drop, paste, download. */
 
+/** Bytes up to which a file is taken into the page's memory. */
+const MOST_TAKEN = 64 * 1024 * 1024;
+
 /**
  * @param {(file: File) => void} onFile one that was dropped or pasted
  */
@@ -18,13 +21,13 @@ export function mountFiles(onFile) {
     if (event.defaultPrevented) return;
     event.preventDefault();
     const file = event.dataTransfer?.files[0];
-    if (file) onFile(file);
+    if (file) taken(file).then(onFile);
   });
   addEventListener("paste", (event) => {
     const file = event.clipboardData?.files[0];
     if (!file || document.querySelector("dialog[open]")) return;
     event.preventDefault();
-    onFile(file);
+    taken(file).then(onFile);
   });
 
   return {
@@ -37,7 +40,7 @@ export function mountFiles(onFile) {
       input.type = "file";
       input.accept = accept;
       return new Promise((resolve) => {
-        input.addEventListener("change", () => resolve(input.files?.[0] ?? null));
+        input.addEventListener("change", () => resolve(input.files?.[0] ? taken(input.files[0]) : null));
         input.addEventListener("cancel", () => resolve(null));
         input.click();
       });
@@ -56,4 +59,19 @@ export function mountFiles(onFile) {
       setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
     },
   };
+}
+
+/**
+ * A file of the page's own: the one on the disk may be changed or deleted while a painting still needs it.
+ *
+ * @param {File} file
+ * @returns {Promise<File>} the file itself where it is very large or cannot be read; whoever reads it will say so
+ */
+async function taken(file) {
+  if (file.size > MOST_TAKEN) return file;
+  const { name, type, lastModified } = file;
+  return file.arrayBuffer().then(
+    (bytes) => new File([bytes], name, { type, lastModified }),
+    () => file,
+  );
 }

@@ -231,9 +231,11 @@ export class Gallery {
 
   /** @param {PaintingHead} head @param {string} title */
   async #rename(head, title) {
-    const { document } = this.studio.state;
-    if (document?.id === head.id) document.title = title;
-    await this.keeper.rename(head.id, title);
+    const { document, model } = this.studio.state;
+    if (document?.id !== head.id) return this.keeper.rename(head.id, title);
+    document.title = title;
+    this.keeper.keep(document, model);
+    await this.keeper.finish();
   }
 
   /** @param {PaintingHead} head */

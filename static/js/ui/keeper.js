@@ -150,9 +150,15 @@ export class Keeper {
 
   /** @param {string} id @param {string} title */
   async rename(id, title) {
-    const record = await this.records.get(id);
-    // With its token: a tab that paints on it knows this state, and goes on.
-    if (record) await this.records.write({ ...record.head, title }, new Map(), [tokenOf(record.head)]);
+    for (;;) {
+      const record = await this.records.get(id);
+      if (!record) return;
+      // With its token: a tab that paints on it knows this state, and goes on.
+      const { head } = record;
+      const outcome = await this.records.write({ ...head, title }, new Map(), [tokenOf(head)]);
+      // Somebody has painted on between the two.
+      if (outcome !== "newer") return;
+    }
   }
 
   /** @param {string} id @param {string} as the id of the other @param {string} title */
