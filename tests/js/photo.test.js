@@ -199,6 +199,21 @@ test("an edit in a seed's own light is asked for in that light, as the page show
   assert.deepEqual(edits[0].edit.style, [9, 9]);
 });
 
+test("another try changes the seed where something is painted or selected, and else says that nothing is", () => {
+  const { photo, said, open } = bench();
+  const document = open();
+  said.length = 0;
+  photo.another();
+  assert.deepEqual([document.seed, said], [5, ["Nothing of the photo is changed yet."]]);
+  document.selection = createMap(SIDE, SIDE, 1);
+  photo.another();
+  assert.notEqual(document.seed, 5);
+  assert.ok(document.edits?.data.every((one) => one === 1));
+  assert.deepEqual([document.undo(), document.undo(), document.undo()], [true, true, false]);
+  assert.ok(document.edits?.data.every((one) => one === 0));
+  assert.equal(document.seed, 5);
+});
+
 test("over a photo lights for parts are not painted: its edits have one", () => {
   const { studio, open } = bench();
   const regions = [{ title: "Dusk", style: "dusk", code: [3, 4] }];

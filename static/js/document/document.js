@@ -31,6 +31,7 @@ import { History, swapTile, Transaction } from "./history.js";
 import { bounds, createMap } from "./labelmap.js";
 import { idOfMeaning } from "./labelset.js";
 import { flatten, HOLE, MAX_LAYERS, mergedMap } from "./layers.js";
+import { sameCode } from "./light.js";
 import { Rects } from "./rects.js";
 
 export const HISTORY_BYTES = 64 * 1024 * 1024;
@@ -108,15 +109,6 @@ export class Gesture {
     for (const rect of this.dirty.take()) for (const plane of planes) this.document.showChange(plane, rect);
   }
 
-  /** Restore every pixel, and go on: for shapes that are drawn anew at every move. */
-  restart() {
-    this.dirty.take();
-    for (const { transaction } of this.#writes) {
-      const rect = transaction.rollBack();
-      if (rect) this.dirty.add(rect);
-    }
-  }
-
   /** @returns {boolean} whether anything changed */
   commit() {
     if (!this.#close()) return false;
@@ -132,7 +124,11 @@ export class Gesture {
   /** Restore every pixel. */
   cancel() {
     if (!this.#close()) return;
-    this.restart();
+    this.dirty.take();
+    for (const { transaction } of this.#writes) {
+      const rect = transaction.rollBack();
+      if (rect) this.dirty.add(rect);
+    }
     this.flush();
   }
 
@@ -661,13 +657,4 @@ function weightOf(of, beside) {
 /** @param {Light} a @param {Light} b */
 function sameLight(a, b) {
   return a.seed === b.seed && a.style === b.style && sameCode(a.code, b.code);
-}
-
-/**
- * @param {readonly number[] | null} a
- * @param {readonly number[] | null} b
- */
-function sameCode(a, b) {
-  if (a === null || b === null) return a === b;
-  return a.length === b.length && a.every((value, i) => value === b[i]);
 }

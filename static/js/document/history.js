@@ -103,18 +103,6 @@ export class Transaction {
     }
   }
 
-  /**
-   * @param {number} index of a pixel in the map
-   * @returns {number} the value that it had before the change
-   */
-  valueBefore(index) {
-    const y = Math.floor(index / this.map.width);
-    const x = index - y * this.map.width;
-    const kept = this.before.get(Math.floor(y / TILE) * this.columns + Math.floor(x / TILE));
-    if (!kept) return this.map.data[index];
-    return kept.labels[(y - kept.rect.y) * kept.rect.width + x - kept.rect.x];
-  }
-
   /** @returns {Tile[]} the tiles that really differ now, as they were */
   changedTiles() {
     return this.#changed().map(({ rect, labels }) => ({ map: this.map, rect, labels: pack(labels) }));

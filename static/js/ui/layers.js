@@ -241,7 +241,7 @@ function markPlace(others, y) {
 }
 
 /** @param {Layer} layer */
-export function nameOf({ name }) {
+function nameOf({ name }) {
   return name === "" ? t("Background") : name;
 }
 

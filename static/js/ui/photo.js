@@ -68,11 +68,6 @@ export class PhotoEditing {
     this.asking = new AbortController();
   }
 
-  /** Whether the painting lies over a photo. */
-  get active() {
-    return this.document !== null;
-  }
-
   /**
    * A photo as a new painting.
    *
@@ -209,9 +204,14 @@ export class PhotoEditing {
 
   /** Paint what is selected anew, as something else of the same kind; without a selection, all that is painted. */
   another() {
-    this.studio.hand.settle();
-    const { document: painting } = this.studio;
+    const { studio } = this;
+    studio.hand.settle();
+    const { document: painting } = studio;
     const { selection, edits } = painting;
+    if (!selection && !editedOf(painting).includes(1)) {
+      studio.hand.easel.refused(nothingChanged());
+      return;
+    }
     if (selection && edits) {
       const gesture = painting.begin(1, "edits");
       gesture.put(bounds(edits), new Uint8Array(edits.data.length).fill(1), selection.data);
@@ -254,15 +254,8 @@ export class PhotoEditing {
     const { studio } = this;
     const { source, map, labelSet, seed } = painting;
     if (!source) throw new Error("there is no photo");
-    const edited = new Uint8Array(map.data.length);
-    markEdited(painting, bounds(map), edited);
-    if (!edited.includes(1)) {
-      throw new DocumentError(
-        "Nothing of the photo is changed yet.",
-        "No label differs from what was seen in it.",
-        "Paint on the map first.",
-      );
-    }
+    const edited = editedOf(painting);
+    if (!edited.includes(1)) throw nothingChanged();
     const { model } = studio;
     const convert = studio.converterFor(labelSet);
     // Read before anything is waited for: a hand may go on painting.
@@ -291,4 +284,19 @@ export class PhotoEditing {
     if (model.style_dim === 0) return null;
     return (await studio.ports.paintSmall(await studio.smallRequest({ seed, code: null }), signal)).code;
   }
+}
+
+/** @param {LabelDocument} painting @returns {Uint8Array} 1 where it covers its photo */
+function editedOf(painting) {
+  const edited = new Uint8Array(painting.map.data.length);
+  markEdited(painting, bounds(painting.map), edited);
+  return edited;
+}
+
+function nothingChanged() {
+  return new DocumentError(
+    "Nothing of the photo is changed yet.",
+    "No label differs from what was seen in it.",
+    "Paint on the map first.",
+  );
 }

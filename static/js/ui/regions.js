@@ -134,7 +134,7 @@ function renameRegion({ document }, number, title) {
 }
 
 /** The mark by which a light is known in the list and over the map. @param {number} number */
-export function markOf(number) {
+function markOf(number) {
   const mark = make("span", { class: "mark", "aria-hidden": "true" }, number === 0 ? "" : String(number));
   if (number > 0) mark.style.backgroundColor = `rgb(${MARK_COLORS[number - 1].join(" ")})`;
   return mark;

@@ -24,7 +24,7 @@ const PINCH = 0.012;
 const LINE = 32;
 
 /** @param {{shiftKey: boolean, altKey: boolean, ctrlKey: boolean, metaKey: boolean}} event @returns {Keys} */
-export function keysOf({ shiftKey, altKey, ctrlKey, metaKey }) {
+function keysOf({ shiftKey, altKey, ctrlKey, metaKey }) {
   return { shift: shiftKey, alt: altKey, mod: ctrlKey || metaKey };
 }
 
