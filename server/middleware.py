@@ -242,7 +242,8 @@ class BodyLimit:
             "body-too-large",
             "The body is too large",
             f"This server takes bodies of at most {self._max_bytes} bytes.",
-            "Send the map as PNG, which is small, or raise SCENEBRUSH_MAX_BODY_BYTES.",
+            "Send a smaller file; a map is small as PNG, a photo as JPEG. Whoever runs this server can raise "
+            "SCENEBRUSH_MAX_BODY_BYTES.",
             headers={"Connection": "close"},
         )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import hmac
+import re
 import secrets
 import sqlite3
 import threading
@@ -39,6 +40,7 @@ from server.sharing.database import (
 log = structlog.get_logger(__name__)
 
 _ID_BYTES: Final = 16
+_ID: Final = re.compile(f"[A-Za-z0-9_-]{{{ID_LENGTH}}}")
 _TOKEN_BYTES: Final = 32
 _DAY: Final = 24 * 60 * 60
 _SWEPT_AT_ONCE: Final = 100
@@ -108,6 +110,7 @@ class ShareStore:
 
     def find(self, share_id: str) -> int:
         """The size of a shared painting's file. Raises Problem, 404, if there is none or no more."""
+        _check_id(share_id)
         with self._session() as session:
             return self._found(session, share_id).size
 
@@ -121,6 +124,7 @@ class ShareStore:
 
     def remove(self, share_id: str, token: str) -> None:
         """Forget it. Raises Problem: 404 as find does, 403 if it is another's token."""
+        _check_id(share_id)
         with self._session(write=True) as session:
             share = self._found(session, share_id)
             if not hmac.compare_digest(share.token_hash, _hash(token)):
@@ -153,7 +157,7 @@ class ShareStore:
                 self._upgraded = True
 
     def _found(self, session: Session, share_id: str) -> Share:
-        share = session.get(Share, share_id) if len(share_id) == ID_LENGTH else None
+        share = session.get(Share, share_id)
         # Some databases compare without case.
         if share is None or share.id != share_id or self._is_over(share):
             raise unknown_share()
@@ -180,6 +184,12 @@ class ShareStore:
                 f"the most are {self._limits.count} and {self._limits.total_bytes}.",
                 "Download the project instead, or try again when others have been deleted.",
             )
+
+
+def _check_id(share_id: str) -> None:
+    """Raise Problem, 404, for what was never an id: no database need be asked, and some take no such text."""
+    if not _ID.fullmatch(share_id):
+        raise unknown_share()
 
 
 def _forget(session: Session, ids: list[str]) -> None:

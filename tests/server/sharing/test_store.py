@@ -112,6 +112,18 @@ def test_other_ids_are_unknown(store: ShareStore, share_id: str) -> None:
     refused("unknown-share", store.remove, share_id, "token")
 
 
+@pytest.mark.parametrize("share_id", ["", "x" * 21, "x" * 21 + "\0", "x" * 21 + "é", "x" * 22 + "\n"])
+def test_what_was_never_an_id_is_not_asked_of_the_database(
+    store: ShareStore, share_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(**_: object) -> None:
+        raise AssertionError("the database was asked")
+
+    monkeypatch.setattr(store, "_session", asked)
+    refused("unknown-share", store.find, share_id)
+    refused("unknown-share", store.remove, share_id, "token")
+
+
 def test_an_id_in_other_letters_is_another(store: ShareStore) -> None:
     added = store.add(b"x")
     refused("unknown-share", store.find, added.id.swapcase())
