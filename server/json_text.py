@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pydantic_core import from_json
+from pydantic import TypeAdapter, ValidationError
 
 from engine import MAX_REGIONS
 from models.spec import MAX_STYLE_DIM
@@ -17,6 +17,7 @@ MOST_SEPARATORS: Final = (4 + MAX_REGIONS) * MAX_STYLE_DIM
 """Most commas, brackets and braces: those of the longest style codes of a picture and all its regions, one
 for each number, and of a label set; base64 has none."""
 _PIECE: Final = 64 * 1024
+_JSON: Final[TypeAdapter[Any]] = TypeAdapter(Any)
 
 
 class TooManyValuesError(ValueError):
@@ -28,7 +29,10 @@ def parse_json(text: str | bytes) -> Any:
     parsed."""
     data = text.encode() if isinstance(text, str) else text
     _check_values(data)
-    return from_json(data)
+    try:
+        return _JSON.validate_json(data)
+    except ValidationError as error:
+        raise ValueError(error.errors(include_url=False, include_input=False)[0]["msg"]) from None
 
 
 def _check_values(data: bytes) -> None:
