@@ -183,6 +183,40 @@ def test_a_light_that_was_asked_for_stays() -> None:
     assert abs(warmth[1][0]) < 20
 
 
+def test_what_is_white_stays_white_whatever_lies_around() -> None:
+    """The model's grass is less yellow than the picture's: no reason to lay yellow snow on it."""
+    texture = samples(31, 128, 128, 1).astype(float) / 255 * 30
+    source = (texture + np.array([120, 150, 60])).astype(np.uint8)
+    painted = (texture + np.array([110, 140, 90])).astype(np.uint8)
+    region = np.zeros((128, 128), bool)
+    region[40:90, 30:100] = True
+    plan = Plan(Box(0, 0, 128, 128), 128, 128)
+    deep = distances(region) > 10
+    grass, _ = put_in(source, painted, region, plan, Mixing())
+    assert np.abs((grass[deep].astype(float) - source[deep]).mean(0)).max() < 8
+    painted[region] = (texture + 190).astype(np.uint8)[region]
+    snow, _ = put_in(source, painted, region, plan, Mixing())
+    colour = snow[deep].mean(0)
+    assert colour.max() - colour.min() < 3
+
+
+@pytest.mark.parametrize(("light", "dark"), [(0.75, 0.6), (0.6, 0.75)])
+def test_white_is_not_blown_out_and_black_is_no_fog(light: float, dark: float) -> None:
+    """The model's grass is darker, or lighter, than the picture's: near white and black little moves."""
+    texture = samples(31, 128, 128, 1).astype(float) / 255 * 8
+    source, grass = (np.repeat(texture + 255 * shade, 3, 2).astype(np.uint8) for shade in (light, dark))
+    region = np.zeros((128, 128), bool)
+    region[40:90, 30:100] = True
+    plan = Plan(Box(0, 0, 128, 128), 128, 128)
+    deep = distances(region) > 10
+    for shade in (0.02, 0.95):
+        painted = np.where(region[..., None], texture + 255 * shade, grass).astype(np.uint8)
+        result, _ = put_in(source, painted, region, plan, Mixing())
+        assert np.abs(result[deep].astype(float) - painted[deep]).mean() < 255 * 0.15 / 2
+    same, _ = put_in(source, grass, region, plan, Mixing())
+    assert np.abs(same[deep].astype(float) - source[deep]).mean() < 4
+
+
 def test_a_region_without_surroundings_is_painted_all_the_same() -> None:
     source, painted = samples(13, 40, 30), samples(14, 40, 30)
     plan = Plan(Box(0, 0, 40, 30), 40, 30)
