@@ -88,7 +88,7 @@ def test_a_picture_carries_its_map_and_opens_again(studio: Studio, tmp_path: Pat
     assert b"scenebrush" in without
     assert len(without) < path.stat().st_size
     studio.do("new")
-    studio.page.get_by_role("button", name="Clear sky").click()
+    studio.page.get_by_role("button", name="Empty (clear sky)").click()
     studio.page.get_by_label("Model").select_option("tiny")
     studio.settle()
     open_file(studio, "again.png", path.read_bytes())

@@ -93,7 +93,7 @@ def test_starter_scenes_and_the_way_back(studio: Studio) -> None:
     assert np.array_equal(studio.labels, mine)
     expect(studio.button("undo")).to_be_enabled()
     studio.do("new")
-    page.get_by_role("button", name="Clear sky").click()
+    page.get_by_role("button", name="Empty (clear sky)").click()
     assert (studio.labels == studio.id_of("sky")).all()
     studio.settle()
     notice = page.locator(".notice")
@@ -152,7 +152,7 @@ def test_the_label_map_goes_out_and_comes_back_unchanged(studio: Studio, tmp_pat
             assert palette[label["id"] * 3 : label["id"] * 3 + 3] == label["color"]
         again = palette_png(np.asarray(image), bytes(palette))
     studio.do("new")
-    studio.page.get_by_role("button", name="Clear sky").click()
+    studio.page.get_by_role("button", name="Empty (clear sky)").click()
     import_file(studio, "mine-labels.png", again)
     studio.until("s.studio.document.title === 'mine'")
     assert np.array_equal(studio.labels, labels)

@@ -139,16 +139,45 @@ def test_a_drag_moves_a_layer(layers: Studio) -> None:
     page.keyboard.press("Escape")
     page.mouse.up()
     assert names(page) == ["Layer 2", "Layer 1", "Background"], "Esc takes the drag back"
-    # To the bottom: what was nothing there becomes sky, since something must show.
+    # Not below the bottom layer, which fills the picture; nor does that one move.
     bottom = option(page, "Background").bounding_box()
     assert bottom is not None
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x, bottom["y"] + bottom["height"] - 4, steps=5)
     page.mouse.up()
-    assert names(page) == ["Layer 1", "Background", "Layer 2"]
-    assert stack(layers)[0][3] == 0
+    assert names(page) == ["Layer 1", "Layer 2", "Background"]
+    expect(page.get_by_text("The bottom layer stays at the bottom.")).to_be_visible()
+    page.mouse.move(x, bottom["y"] + bottom["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(x, y, steps=5)
+    page.mouse.up()
+    assert names(page) == ["Layer 1", "Layer 2", "Background"]
+    assert next(holes for *_, holes in stack(layers)) == 0
     layers.settle()
+
+
+def test_buttons_move_a_layer_and_say_what_they_do(layers: Studio) -> None:
+    page = layers.page
+    up, down = layers.button("layer-up"), layers.button("layer-down")
+    for button in (up, down):
+        expect(button).to_be_disabled()  # there is the bottom layer alone
+    layers.do("layer-add")
+    expect(up).to_be_disabled()
+    expect(down).to_be_disabled()
+    layers.do("layer-add")
+    down.click()
+    assert names(page) == ["Layer 1", "Layer 2", "Background"]
+    expect(down).to_be_disabled()
+    up.click()
+    assert names(page) == ["Layer 2", "Layer 1", "Background"]
+    eye = switch(page, "Visible", "Layer 2")
+    expect(eye).to_have_attribute("data-tip", "Hide")
+    eye.click()
+    expect(switch(page, "Visible", "Layer 2")).to_have_attribute("data-tip", "Show")
+    bar = page.locator(".layers-bar").bounding_box()
+    assert bar is not None
+    assert bar["height"] <= 44, "one line for a mouse"
 
 
 def test_a_finger_moves_a_layer_by_its_picture(browser: Browser, house: House) -> None:
@@ -160,7 +189,8 @@ def test_a_finger_moves_a_layer_by_its_picture(browser: Browser, house: House) -
         studio = Studio(page, house.url).open()
         studio.button("panel-layers").tap()
         studio.button("layer-add").tap()
-        box = option(page, "Layer 1").locator(".layer-thumb").bounding_box()
+        studio.button("layer-add").tap()
+        box = option(page, "Layer 2").locator(".layer-thumb").bounding_box()
         assert box is not None
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         touch = context.new_cdp_session(page)
@@ -169,11 +199,11 @@ def test_a_finger_moves_a_layer_by_its_picture(browser: Browser, house: House) -
             points = [{"x": x, "y": y + 12 * step}]
             touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": points})
         touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-        assert names(page) == ["Background", "Layer 1"]
+        assert names(page) == ["Layer 1", "Layer 2", "Background"]
         for button in page.locator("#layers button").all():
             size = button.bounding_box()
             assert size is not None
-            assert size["height"] >= 40
+            assert min(size["height"], size["width"]) >= 40
     finally:
         context.close()
 

@@ -51,6 +51,23 @@ def test_numbers_choose_the_labels_at_hand(studio: Studio) -> None:
     assert checked(page) == now[8]
 
 
+def test_what_the_hand_held_stays_with_the_browser(studio: Studio) -> None:
+    page = studio.page
+    places = at_hand(page)
+    studio.choose(places[4])
+    page.keyboard.press("]")
+    size = studio.read("s.studio.state.size")
+    # Now the painting is in another order of labels, and what is at hand was never added to.
+    studio.drag((0.1, 0.3), (0.9, 0.3), (0.9, 0.5), (0.1, 0.5), (0.1, 0.7), (0.9, 0.7))
+    studio.settle()
+    page.wait_for_timeout(500)
+    page.reload()
+    studio.settle()
+    assert at_hand(page) == places
+    assert checked(page) == places[4]
+    assert studio.read("s.studio.state.size") == size
+
+
 def test_labels_are_found_by_what_somebody_types(studio: Studio) -> None:
     page = studio.page
     page.keyboard.press("/")
@@ -71,6 +88,14 @@ def test_labels_are_found_by_what_somebody_types(studio: Studio) -> None:
     page.keyboard.press("/")
     page.keyboard.type(broader)
     assert "river" in radios(page).all_text_contents()
+    # By other words: there is no lake, but what paints one.
+    search.fill("lake")
+    assert radios(page).all_text_contents()[0] == "river (lake)"
+    page.keyboard.press("Enter")
+    assert checked(page) == "river"
+    expect(page.get_by_text("(lake)")).to_have_count(0)
+    studio.choose("road")
+    page.keyboard.press("/")
     search.fill("giraffe")
     expect(page.get_by_text("No label is called that.")).to_be_visible()
     page.keyboard.press("Enter")
@@ -184,6 +209,14 @@ def test_on_a_phone_labels_are_a_strip_and_a_sheet(browser: Browser, house: Hous
         assert studio.label == studio.id_of("tree")
         closed = palette.bounding_box()
         assert closed == strip, "chosen, the sheet is gone"
+        chosen = palette.locator("[aria-checked=true]:visible, [aria-pressed=true]:visible").first
+        edge = page.get_by_role("button", name="All labels").bounding_box()
+        place = chosen.bounding_box()
+        assert edge is not None
+        assert place is not None
+        assert edge["x"] >= 0, "the way to all of them stays"
+        assert edge["x"] + edge["width"] <= place["x"]
+        assert place["x"] + place["width"] <= 390, "what was chosen is seen"
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
     finally:
         context.close()

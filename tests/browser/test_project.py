@@ -252,7 +252,7 @@ def test_layers_go_to_openraster_and_come_back(studio: Studio, tmp_path: Path) -
         with Image.open(io.BytesIO(file.read("data/layer1.png"))) as upper:
             assert upper.getpixel((5, 5)) == (0, 0, 0, 0)
     studio.do("new")
-    page.get_by_role("button", name="Clear sky").click()
+    page.get_by_role("button", name="Empty (clear sky)").click()
     open_file(studio, "mine.ora", path.read_bytes(), "image/openraster")
     studio.until("s.studio.document.title === 'mine'")
     after = everything(studio)

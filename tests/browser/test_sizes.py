@@ -34,14 +34,17 @@ def test_a_new_painting_of_any_size_is_painted(page: Page, house: House, complai
 def test_starter_scenes_are_drawn_in_the_size_that_is_chosen(studio: Studio) -> None:
     page = studio.page
     studio.do("new")
-    page.get_by_label("Size", exact=True).select_option(label="384 × 256")
+    sizes = page.get_by_role("dialog", name="New painting").get_by_role("group", name="Size")
+    expect(sizes.get_by_role("button", name="Square 256 × 256")).to_have_attribute("aria-pressed", "true")
+    sizes.get_by_role("button", name="3 : 2 384 × 256").click()
+    expect(sizes.locator("[aria-pressed=true]")).to_have_text("3 : 2384 × 256")
     page.locator("#start-scenes button.card").nth(1).click()
     studio.settle()
     assert studio.read(SIZE) == [384, 256]
     assert len(np.unique(studio.labels)) > 3
     # Any other size is asked for.
     studio.do("new")
-    page.get_by_label("Size", exact=True).select_option(label="Another size…")
+    sizes.get_by_role("button", name="Other…").click()
     expect(page.get_by_role("dialog", name="Canvas size")).to_be_visible()
 
 
@@ -53,7 +56,7 @@ def test_a_copy_in_another_size_loses_nothing(studio: Studio) -> None:
     dialog = page.get_by_role("dialog", name="Canvas size")
     copy = dialog.get_by_role("button", name="A copy in this size")
     expect(copy).to_be_disabled()  # it has this size
-    dialog.get_by_role("button", name="1 : 1").click()
+    dialog.get_by_role("button", name="Square").click()
     dialog.get_by_label("Width").fill("512")
     dialog.get_by_label("Height").fill("512")
     expect(dialog.get_by_text("takes the middle of the picture")).to_be_hidden()

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { AtHand, searchLabels } from "../../static/js/document/search.js";
+import { SYNONYMS } from "../../static/js/document/synonyms.js";
 
 /** @param {string} name @param {string[]} [concepts] @param {number} [id] */
 const label = (name, concepts, id = 0) => ({ id, name, concepts, color: [0, 0, 0], group: "g" });
@@ -13,7 +15,7 @@ const LABELS = /** @type {import("../../static/js/document/labelset.js").Label[]
   label("café", ["building"]),
 ]);
 /** @param {string} query @param {(name: string) => string} [translate] */
-const names = (query, translate) => searchLabels(LABELS, query, translate).map(({ name }) => name);
+const names = (query, translate) => searchLabels(LABELS, query, translate).map(({ label }) => label.name);
 
 test("names come before meanings, and their beginnings first", () => {
   assert.deepEqual(names("water"), ["water-other", "sea"]);
@@ -34,6 +36,49 @@ test("what is shown is found as well as the name", () => {
   const chinese = (/** @type {string} */ name) => ({ sea: "海", tree: "树" })[name] ?? name;
   assert.deepEqual(names("海", chinese), ["sea"]);
   assert.deepEqual(names("sea", chinese), ["sea"]);
+});
+
+const SETS = JSON.parse(readFileSync(new URL("../../static/label-sets/sets.json", import.meta.url), "utf8"));
+/** @param {string} set @param {string} query */
+const found = (set, query) =>
+  searchLabels(
+    SETS.find((/** @type {{name: string}} */ { name }) => name === set).labels,
+    query,
+    undefined,
+    SYNONYMS,
+  ).map(({ label, word }) => [label.name, word]);
+
+test("a label is found by other words for what it shows, after those that are called so", () => {
+  assert.deepEqual(found("landscape17", "lake"), [
+    ["river", "lake"],
+    ["sea", "lake"],
+  ]);
+  assert.deepEqual(found("landscape17", "湖")[0], ["river", "湖"]);
+  for (const [word, name] of Object.entries(EVERYDAY)) {
+    assert.ok(
+      found("landscape17", word).some(([one]) => one === name),
+      word,
+    );
+  }
+  assert.deepEqual(found("ade150", "lake")[0], ["lake", null], "a set that has one of its own");
+  assert.ok(found("cityscapes35", "forest").some(([name]) => name === "vegetation"));
+  assert.deepEqual(found("landscape17", "ju"), [], "two letters begin too much");
+  assert.deepEqual(found("landscape17", "giraffe"), []);
+});
+
+const EVERYDAY = {
+  ...{ pond: "river", stream: "river", ocean: "sea", beach: "sand", forest: "tree", meadow: "grass" },
+  ...{ peak: "mountain", cliff: "rock", cloud: "clouds", path: "road", street: "road", building: "house" },
+  ...{ cabin: "house", soil: "dirt", mud: "dirt", stone: "rock", ice: "snow", 森林: "tree", 沙滩: "sand" },
+};
+
+test("every other word is one of a concept that a built-in set has", () => {
+  const concepts = new Set(
+    SETS.flatMap((/** @type {import("../../static/js/document/labelset.js").LabelSet} */ { labels }) =>
+      labels.map(({ name, concepts }) => concepts?.[0] ?? name),
+    ),
+  );
+  for (const concept of Object.keys(SYNONYMS)) assert.ok(concepts.has(concept), concept);
 });
 
 test("labels at hand keep their places", () => {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { LabelDocument } from "../../static/js/document/document.js";
 import { HOLE } from "../../static/js/document/layers.js";
 import { resized, resizedCopy, windowOf } from "../../static/js/document/resize.js";
-import { limitsOf, objection, remark, SHAPES, sizeOfShape } from "../../static/js/ui/sizes.js";
+import { limitsOf, objection, remark, SHAPES, sizeOfShape, usualSizes } from "../../static/js/ui/sizes.js";
 import { betterSplit } from "../../static/js/ui/views.js";
 
 /** @typedef {import("../../static/js/ui/studio.js").Model} Model */
@@ -85,6 +85,24 @@ test("sizes: every shape by its longer side, and what is objected to", () => {
     remark({ width: 512, height: 300 }, { ...MODEL, largest_width: 256, largest_height: 256 }),
     /^Tiny paints up to 256 × 256;/,
   );
+});
+
+test("a painting may be begun in the model's own size and in one of every other shape", () => {
+  const written = (/** @type {Model} */ model) =>
+    usualSizes(model).map(({ name, width, height }) => `${name} ${width}x${height}`);
+  assert.deepEqual(written(MODEL), [
+    ...["1 : 1 256x256", "4 : 3 384x288", "3 : 2 384x256", "16 : 9 512x288"],
+    ...["3 : 4 288x384", "2 : 3 256x384", "9 : 16 288x512"],
+  ]);
+  const wide = { ...MODEL, native_width: 256, native_height: 128 };
+  assert.equal(written(wide)[0], " 256x128", "its own comes first, though it is no usual shape");
+  for (const model of [
+    MODEL,
+    wide,
+    { ...MODEL, native_width: 512, native_height: 384, max_pixels: 300_000 },
+  ]) {
+    for (const size of usualSizes(model)) assert.equal(objection(size, model), "", JSON.stringify(size));
+  }
 });
 
 test("two pictures stand as they are larger", () => {

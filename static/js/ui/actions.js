@@ -18,7 +18,7 @@
  *   `short` is the text on a button that has room for it
  */
 
-import { addLayer, duplicateLayer, mergeLayer, removeLayer } from "./layers.js";
+import { addLayer, duplicateLayer, mergeLayer, removeLayer, stepLayer } from "./layers.js";
 import {
   copySelected,
   cutSelected,
@@ -434,6 +434,27 @@ export const ACTIONS = [
     group: "Layers",
     run: removeLayer,
     enabled: (state) => state.layers.length > 1,
+  },
+  {
+    id: "layer-up",
+    title: "Move the layer up",
+    hint: "Over the one above it.",
+    icon: "raise",
+    keys: [],
+    group: "Layers",
+    run: (studio) => stepLayer(studio, 1),
+    enabled: ({ layers, active }) =>
+      layers.findIndex(({ id }) => id === active) > 0 && layers.at(-1)?.id !== active,
+  },
+  {
+    id: "layer-down",
+    title: "Move the layer down",
+    hint: "Under the one below it. The bottom layer stays at the bottom, since it fills the whole picture.",
+    icon: "lower",
+    keys: [],
+    group: "Layers",
+    run: (studio) => stepLayer(studio, -1),
+    enabled: ({ layers, active }) => layers.findIndex(({ id }) => id === active) > 1,
   },
   {
     id: "layer-move",

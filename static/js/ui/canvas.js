@@ -55,9 +55,7 @@ export function mountCanvasSize(studio) {
 
   shapes.append(
     ...SHAPES.map(({ name, aspect }) => {
-      const picture = make("span", { class: "shape", "aria-hidden": "true" });
-      picture.style.aspectRatio = String(aspect);
-      const button = make("button", { type: "button", class: "shape-button" }, picture, name);
+      const button = shapeButton(aspect, name);
       button.addEventListener("click", () =>
         set(inLimits(Math.max(size().width, size().height), aspect, studio.model)),
       );
@@ -105,25 +103,47 @@ function fitOf(form) {
  * @param {() => void} askForOther opens the dialog for any other size
  */
 export function mountNewSize(studio, askForOther) {
-  const select = byId("start-size", HTMLSelectElement);
-  /** @type {Size[]} */
-  let sizes = [];
+  const host = byId("start-size", HTMLElement);
+  const mark = (/** @type {Element | undefined} */ chosen) => {
+    for (const button of host.children) button.setAttribute("aria-pressed", String(button === chosen));
+  };
   studio.store.watch(["model", "models"], ({ models }) => {
     if (models.length === 0) return;
-    const { model } = studio;
-    sizes = usualSizes(model);
     studio.newSize = null;
-    select.replaceChildren(
-      ...sizes.map(({ width, height }, i) => make("option", { value: String(i) }, `${width} × ${height}`)),
-      make("option", { value: "other" }, t("Another size…")),
-    );
+    const sizes = usualSizes(studio.model).map((size) => {
+      const { name, width, height } = size;
+      const pixels = `${width} × ${height}`;
+      const button = shapeButton(width / height, name || pixels, name ? pixels : "");
+      button.addEventListener("click", () => {
+        studio.newSize = { width, height };
+        mark(button);
+      });
+      return button;
+    });
+    const other = shapeButton(0, t("Other…"));
+    other.addEventListener("click", askForOther);
+    host.replaceChildren(...sizes, other);
+    mark(sizes[0]);
   });
-  select.addEventListener("change", () => {
-    if (select.value === "other") {
-      select.value = String(Math.max(0, studio.newSize ? sizes.indexOf(studio.newSize) : 0));
-      askForOther();
-      return;
-    }
-    studio.newSize = sizes[Number(select.value)];
-  });
+}
+
+/**
+ * A button with a picture of a shape.
+ *
+ * @param {number} aspect width over height; 0 for any
+ * @param {string} name
+ * @param {string} [pixels] a second line
+ */
+function shapeButton(aspect, name, pixels = "") {
+  const picture = make("span", { class: "shape", "aria-hidden": "true" });
+  picture.style.aspectRatio = String(aspect || 1);
+  picture.toggleAttribute("data-any", aspect === 0);
+  const button = make(
+    "button",
+    { type: "button", class: "shape-button" },
+    picture,
+    name === "1 : 1" ? t("Square") : name,
+  );
+  if (pixels) button.append(make("span", { class: "shape-pixels" }, pixels));
+  return button;
 }

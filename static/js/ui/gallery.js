@@ -14,6 +14,7 @@ import { LabelDocument } from "../document/document.js";
 import { buttonOf, dialogOf } from "./dialog.js";
 import { icon, make } from "./dom.js";
 import { noticeOf } from "./studio.js";
+import { shownTitle } from "./titles.js";
 
 /** So many are shown at once, and so many more each time that somebody asks. */
 const AT_ONCE = 48;
@@ -164,7 +165,8 @@ export class Gallery {
 
   /** @param {PaintingHead} head */
   #piece(head) {
-    const { id, title } = head;
+    const { id } = head;
+    const title = shownTitle(head.title);
     const frame = make("span", { class: "card-frame" });
     this.pictureOf(id).then(
       (picture) => frame.append(picture),

@@ -1,6 +1,7 @@
 /**
  * The layers panel: the list, the top first, and what can be done with it. One list box for the keyboard: arrows choose,
- * Alt and arrows move, F2 renames, Delete removes; a drag moves too.
+ * Alt and arrows move, F2 renames, Delete removes; a drag moves too. The bottom layer fills the picture, so it stays where
+ * it is and nothing goes below it.
  *
  * @typedef {import("./studio.js").Studio} Studio
  * @typedef {import("../document/layers.js").Layer} Layer
@@ -14,6 +15,10 @@ import { noticeOf } from "./studio.js";
 
 /** Thumbnails are drawn anew when the hand has rested so long, in milliseconds. */
 const REST = 200;
+const BAR = [
+  ...["layer-add", "layer-duplicate", "layer-up", "layer-down"],
+  ...["layer-merge", "layer-flatten", "layer-remove"],
+];
 /** A pointer that moved less has clicked. */
 const DRAG = 5;
 const ENDS = /** @type {const} */ (["pointerup", "pointercancel", "keydown"]);
@@ -31,7 +36,7 @@ export function mountLayers(host, studio, draw) {
     tabindex: "0",
   });
   const bar = make("div", { class: "layers-bar", role: "toolbar", "aria-label": t("Layers") });
-  for (const id of ["layer-add", "layer-duplicate", "layer-merge", "layer-flatten", "layer-remove"]) {
+  for (const id of BAR) {
     bar.append(make("button", { type: "button", class: "tool", "data-action": id }));
   }
   // Beside the list, since a list box holds nothing but options; row for row as high as it.
@@ -79,15 +84,17 @@ export function mountLayers(host, studio, draw) {
         "visible",
         layer.visible ? "shown" : "hidden",
         t("Visible"),
+        layer.visible ? t("Hide") : t("Show"),
         always ? t("The bottom layer always shows") : t("Whether it shows in the map and the photo"),
       ],
       [
         "locked",
         layer.locked ? "locked" : "unlocked",
         t("Locked"),
+        layer.locked ? t("Unlock") : t("Lock"),
         t("Nothing is painted on it while it is locked"),
       ],
-    ]).map(([key, symbol, title, hint]) => {
+    ]).map(([key, symbol, title, tip, hint]) => {
       const button = make(
         "button",
         {
@@ -96,7 +103,7 @@ export function mountLayers(host, studio, draw) {
           "data-switch": key,
           "aria-pressed": String(layer[key]),
           "aria-label": `${title}: ${nameOf(layer)}`,
-          "data-tip": title,
+          "data-tip": tip,
           "data-tip-hint": hint,
         },
         icon(symbol),
@@ -163,7 +170,7 @@ export function mountLayers(host, studio, draw) {
     if (up !== undefined) {
       const to = Math.max(0, Math.min(layers.length - 1, up));
       if (!event.altKey) document.setActive(layers[to].id);
-      else if (to !== at) document.moveLayer(document.active, to);
+      else if (!moveLayer(studio, to)) sayWhyNot(studio);
     } else if (event.altKey) return;
     else if (event.key === "F2") rename(document.active);
     else if (event.key === "Delete") removeLayer(studio);
@@ -186,13 +193,15 @@ export function mountLayers(host, studio, draw) {
       [.../** @type {NodeListOf<HTMLElement>} */ (list.querySelectorAll(".layer"))].filter(
         (one) => one !== item,
       );
+    const { layers } = studio.document;
+    const stays = layers[0].id === id;
     let dragging = false;
     /** Where it would go, counted from the top, itself taken out. */
     let to = 0;
     const move = (/** @type {PointerEvent} */ event) => {
       if (event.pointerId !== down.pointerId) return;
       dragging ||= Math.abs(event.clientY - down.clientY) > DRAG;
-      if (!dragging) return;
+      if (!dragging || stays) return;
       item.dataset.dragging = "";
       item.style.transform = `translateY(${event.clientY - down.clientY}px)`;
       to = markPlace(others(), event.clientY);
@@ -201,13 +210,14 @@ export function mountLayers(host, studio, draw) {
       if ("pointerId" in event ? event.pointerId !== down.pointerId : event.key !== "Escape") return;
       removeEventListener("pointermove", move);
       for (const kind of ENDS) removeEventListener(kind, end);
+      const bottom = others().at(-1)?.getBoundingClientRect();
       markPlace(others(), null);
       item.style.transform = "";
       delete item.dataset.dragging;
       if (!dragging || event.type !== "pointerup") return;
-      const { layers } = studio.document;
-      const place = layers.length - 1 - to;
-      if (layers[place]?.id !== id) studio.document.moveLayer(id, place);
+      const below = bottom && /** @type {PointerEvent} */ (event).clientY > bottom.top + bottom.height / 2;
+      if (stays || below) sayWhyNot(studio);
+      if (!stays) moveLayer(studio, layers.length - 1 - to);
     };
     addEventListener("pointermove", move);
     for (const kind of ENDS) addEventListener(kind, end);
@@ -222,20 +232,19 @@ export function mountLayers(host, studio, draw) {
 }
 
 /**
- * Draw the line where a layer that is dragged would go.
+ * Draw the line where a layer that is dragged would go, above the bottom one at the lowest.
  *
  * @param {HTMLElement[]} others the top first
  * @param {number | null} y where the pointer is; null draws none
  * @returns {number} how many of the others are above it
  */
 function markPlace(others, y) {
-  const above = others.filter((one) => {
+  const above = others.slice(0, -1).filter((one) => {
     const { top, height } = one.getBoundingClientRect();
     return y !== null && top + height / 2 < y;
   }).length;
   for (const [i, one] of others.entries()) {
     one.toggleAttribute("data-before", y !== null && i === above);
-    one.toggleAttribute("data-after", y !== null && above === others.length && i === above - 1);
   }
   return above;
 }
@@ -271,6 +280,35 @@ export function duplicateLayer(studio) {
 /** @param {Studio} studio */
 export function removeLayer(studio) {
   studio.document.removeLayer(studio.document.active);
+}
+
+/**
+ * Move the active layer.
+ *
+ * @param {Studio} studio
+ * @param {number} to its place, the bottom is 0
+ * @returns {boolean} false when it would be the bottom one, or is: that stays
+ */
+function moveLayer(studio, to) {
+  const { layers, layer } = studio.document;
+  const at = layers.indexOf(layer);
+  if (at === 0 || to < 1) return at === to;
+  if (to !== at && to < layers.length) studio.document.moveLayer(layer.id, to);
+  return true;
+}
+
+/** @param {Studio} studio @param {1 | -1} step up or down */
+export function stepLayer(studio, step) {
+  moveLayer(studio, studio.document.layers.indexOf(studio.document.layer) + step);
+}
+
+/** @param {Studio} studio */
+function sayWhyNot({ ports }) {
+  ports.say({
+    what: t("The bottom layer stays at the bottom."),
+    why: t("It fills the whole picture, and the others lie on it."),
+    key: "layers",
+  });
 }
 
 /** @param {Studio} studio */

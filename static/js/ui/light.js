@@ -24,12 +24,21 @@ export function mountLight(host, studio) {
   const none = make("p", { class: "quiet", hidden: "" });
   const seed = seedRow(studio);
   const regions = make("div", { class: "light-part" });
+  const sky = make(
+    "p",
+    { class: "quiet" },
+    t("To light the sky alone, select it first with “{tool}”.", { tool: t("Select an area") }),
+  );
   const mix = make("div", { class: "light-part" });
   const reference = make("div", { class: "light-part" });
   const strip = make("div", { class: "light-part" });
   const styled = [head, mix, reference, strip];
   host.append(head, none, seed, regions, mix, reference, strip);
   mountRegions(regions, studio);
+  regions.append(sky);
+  studio.store.watch(["plane", "selection"], ({ plane, selection }) => {
+    sky.hidden = plane !== "styles" || selection !== null;
+  });
   mountMix(mix, studio);
   mountReference(reference, host, studio);
   mountStrip(strip, studio);

@@ -45,7 +45,7 @@ export class Lights {
     const named =
       this.studio.state.models.length > 0 && this.studio.model.styles.find(({ id }) => id === style);
     if (named) return term(named.title);
-    return code || style ? t("A light of its own") : t("Light {seed}", { seed });
+    return code || style ? t("A light of its own") : t("The seed’s own light ({seed})", { seed });
   }
 
   /**
@@ -192,7 +192,7 @@ export class Lights {
     if (!painted) return;
     const own = !this.forPart && known === null;
     this.kept.add({
-      title: light.title,
+      title: own ? t("Light {seed}", { seed: document.seed }) : light.title,
       seed: document.seed,
       style: light.style,
       code: painted.code,

@@ -13,7 +13,9 @@ import { recall, remember } from "../core/remember.js";
 import { countLabels } from "../document/labelmap.js";
 import { groupLabels, labelById } from "../document/labelset.js";
 import { AtHand, searchLabels } from "../document/search.js";
+import { SYNONYMS } from "../document/synonyms.js";
 import { icon, make } from "./dom.js";
+import { rememberHand } from "./hand.js";
 
 /** So many labels are looked over at a glance; of more, groups are closed at first. */
 const GLANCE = 40;
@@ -76,6 +78,8 @@ export function mountPalette(host, studio) {
       kept.closed ?? (set.labels.length > GLANCE ? groupLabels(set).map(({ group }) => group) : []),
     );
     hand = new AtHand(PLACES, kept.recent ?? mostOf(set));
+    // Places stay, whatever the painting is in when it is opened again.
+    keep({ recent: hand.ids });
     section.toggleAttribute("data-many", set.labels.length > GLANCE);
     groups = groupLabels(set).map(({ group, labels }) => {
       const body = make("div", { class: "swatches", id: `group-${slug(group)}` });
@@ -116,8 +120,14 @@ export function mountPalette(host, studio) {
       body.hidden = !open;
       if (!query) body.replaceChildren(...of(labels));
     }
-    const hits = query ? searchLabels(set.labels, query, term) : [];
-    results.replaceChildren(...of(hits));
+    const hits = query ? searchLabels(set.labels, query, term, SYNONYMS) : [];
+    results.replaceChildren(...of(hits.map(({ label }) => label)));
+    for (const swatch of swatches.values()) swatch.querySelector(".swatch-as")?.remove();
+    for (const { label, word } of hits) {
+      if (!word) continue;
+      const name = swatches.get(label.id)?.querySelector(".swatch-name");
+      name?.append(make("span", { class: "swatch-as" }, ` (${word})`));
+    }
     radios.replaceChildren(...(query ? [results] : groups.map(({ box }) => box)));
     quick.hidden = query !== "";
     used.hidden = query !== "" || set.labels.length <= GLANCE;
@@ -199,6 +209,15 @@ export function mountPalette(host, studio) {
   const visible = () =>
     [.../** @type {NodeListOf<HTMLButtonElement>} */ (radios.querySelectorAll(".swatch"))].filter(isVisible);
 
+  /** Scroll to what is chosen: a swatch, or in the strip of a set of many labels its tile. */
+  const reveal = () => {
+    const swatch = swatches.get(studio.state.label);
+    const tile = quick.querySelector('[aria-pressed="true"]');
+    for (const button of [tile, swatch]) {
+      if (button?.checkVisibility()) button.scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
+  };
+
   const choose = (/** @type {number} */ id) => {
     studio.setLabel(id);
     // Whoever chooses a label wants to paint with it.
@@ -218,7 +237,7 @@ export function mountPalette(host, studio) {
     search.value = "";
     place();
     search.blur();
-    swatches.get(studio.state.label)?.scrollIntoView({ block: "nearest" });
+    reveal();
   });
 
   radios.addEventListener("keydown", (event) => {
@@ -235,8 +254,14 @@ export function mountPalette(host, studio) {
   // On a phone: a strip, and all of it in a sheet.
 
   const openSheet = (/** @type {boolean} */ open) => {
+    const was = section.hasAttribute("data-sheet");
     section.toggleAttribute("data-sheet", open);
     all.setAttribute("aria-expanded", String(open));
+    if (open || !was) return;
+    // The strip has no room for a search, and shows what was chosen.
+    search.value = "";
+    place();
+    reveal();
   };
   all.addEventListener("click", () => openSheet(!section.hasAttribute("data-sheet")));
   addEventListener("pointerdown", ({ target }) => {
@@ -281,6 +306,8 @@ export function mountPalette(host, studio) {
     return [...new Set([...ids.slice(0, PLACES - 1), studio.state.label])];
   };
 
+  rememberHand(studio);
+
   studio.store.watch(["document", "model", "models"], ({ document }) => {
     if (!document) return;
     build();
@@ -300,8 +327,7 @@ export function mountPalette(host, studio) {
       showUsed();
     }
     markChosen();
-    const button = swatches.get(label);
-    if (button && isVisible(button)) button.scrollIntoView({ block: "nearest", inline: "nearest" });
+    reveal();
   });
 
   studio.follow(({ settled }) => {

@@ -93,7 +93,11 @@ export function paste(studio) {
   const table = tableFor(clipping, document);
   const values = table ? piece.values.map((value) => table[value]) : piece.values;
   if (!studio.state.tool.startsWith("select")) studio.setTool("select");
-  guarded(studio, () => studio.hand.mover.paste({ ...inReach(piece, document.map), values }));
+  guarded(studio, () => {
+    studio.hand.mover.paste({ ...inReach(piece, document.map), values });
+    // It may lie exactly on what it was copied from.
+    studio.ports.say({ what: t("Pasted. Drag it where you want it."), key: "copied" });
+  });
 }
 
 /**

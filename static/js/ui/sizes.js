@@ -100,18 +100,22 @@ export function same(a, b) {
   return a.width === b.width && a.height === b.height;
 }
 
-/** @param {Model} model @returns {Size[]} the model's own, then a few that it can paint */
+/**
+ * What a painting may be begun in: the model's own size, then one of every other shape.
+ *
+ * @param {Model} model
+ * @returns {(Size & {name: string})[]} `name`: of the shape; nothing where it is none of the usual ones
+ */
 export function usualSizes(model) {
   const own = { width: model.native_width, height: model.native_height };
-  const others = [
-    [512, 1],
-    [768, 1],
-    [1024, 1],
-    [384, 4 / 3],
-    [384, 3 / 2],
-    [512, 16 / 9],
-    [384, 3 / 4],
-    [512, 9 / 16],
-  ].map(([longer, aspect]) => sizeOfShape(longer, aspect));
-  return [own, ...others.filter((size) => !same(size, own) && !objection(size, model))];
+  const longer = Math.max(own.width, own.height);
+  const each = SHAPES.map(({ name, aspect }) => {
+    // So much longer that the shorter side keeps the model's detail.
+    const stretch = same(own, sizeOfShape(longer, aspect))
+      ? 1
+      : Math.ceil(2 * Math.max(aspect, 1 / aspect)) / 2;
+    return { name, ...inLimits(stretch * longer, aspect, model) };
+  });
+  const first = each.find((size) => same(size, own)) ?? { name: "", ...own };
+  return [first, ...each.filter((size) => size !== first && !objection(size, model))];
 }

@@ -1,5 +1,5 @@
 /**
- * The start dialog: starter scenes, a clear sky, and the paintings that this browser keeps.
+ * The start dialog: starter scenes, an empty canvas, and the paintings that this browser keeps.
  *
  * @typedef {import("./studio.js").Studio} Studio
  * @typedef {import("../document/scene.js").Scene} Scene
@@ -12,6 +12,7 @@ import { idOfMeaning } from "../document/labelset.js";
 import { drawScene } from "../document/scene.js";
 import { byId, make } from "./dom.js";
 import { closeOnBackdrop } from "./help.js";
+import { shownTitle } from "./titles.js";
 
 const THUMB = 192;
 const KEPT_SHOWN = 12;
@@ -61,7 +62,7 @@ export function mountStart(studio, { scenes, draw, gallery }) {
     const [width, height] = [native_width, native_height].map((side) => Math.round(side * scale));
     const sky = createMap(1, 1, idOfMeaning(labelSet, { name: "sky" }));
     sceneHost.replaceChildren(
-      drawn("blank", t("Clear sky"), { map: sky, labelSet }, () => studio.startBlank()),
+      drawn("blank", t("Empty (clear sky)"), { map: sky, labelSet }, () => studio.startBlank()),
       ...scenes.map((scene) =>
         drawn(scene.id, term(scene.title), { map: drawScene(scene, width, height, labelSet), labelSet }, () =>
           studio.startScene(scene),
@@ -75,7 +76,7 @@ export function mountStart(studio, { scenes, draw, gallery }) {
     const heads = (await gallery().heads()).filter(({ id }) => id !== here);
     keptPart.hidden = heads.length === 0;
     const cards = heads.slice(0, KEPT_SHOWN).map(({ id, title }) => {
-      const { button, frame } = card(id, title, () => gallery().open(id));
+      const { button, frame } = card(id, shownTitle(title), () => gallery().open(id));
       gallery()
         .pictureOf(id)
         .then((picture) => frame.append(picture))

@@ -80,6 +80,7 @@
  */
 import { t, term } from "../core/i18n.js";
 import { newId } from "../core/ids.js";
+import { recall, remember } from "../core/remember.js";
 import { Store } from "../core/store.js";
 import { LabelDocument } from "../document/document.js";
 import { exportMap, exportPlane } from "../document/exchange.js";
@@ -96,6 +97,7 @@ import {
 import { drawScene } from "../document/scene.js";
 import { Hand } from "../tools/hand.js";
 import { easelOf } from "./easel.js";
+import { heldLabel, heldSize } from "./hand.js";
 import { Lights } from "./lights.js";
 import { emptySelected } from "./selecting.js";
 
@@ -119,6 +121,14 @@ function firstLabel(set) {
 /** The brush may cover half of the shorter side. @param {State} state */
 export function maxSize({ document }) {
   return document ? Math.max(8, Math.floor(Math.min(document.map.width, document.map.height) / 2)) : 128;
+}
+
+/** The number of a painting that is begun in this browser, so that its file and its place in the gallery are its own. */
+function nextNumber() {
+  const last = recall("begun");
+  const number = typeof last === "number" && Number.isSafeInteger(last) && last > 0 ? last + 1 : 1;
+  remember("begun", number);
+  return number;
 }
 
 /** What of a painting the page shows beside its pixels. @param {LabelDocument} document */
@@ -460,12 +470,13 @@ export class Studio {
     const fits = before && sameSet(before.labelSet, document.labelSet);
     this.store.set({
       document,
-      label: fits ? label : firstLabel(document.labelSet),
+      label: fits ? label : (heldLabel(document.labelSet) ?? firstLabel(document.labelSet)),
       other: fits ? this.state.other : idOfMeaning(document.labelSet, SKY),
       plane: "labels",
       ...shownOf(document),
     });
-    this.setSize(before ? this.state.size : Math.min(document.map.width, document.map.height) / 10);
+    const size = before ? this.state.size : heldSize();
+    this.setSize(size ?? Math.min(document.map.width, document.map.height) / 10);
     this.unlisten();
     this.unlisten = document.listen((change) => {
       this.store.set(shownOf(document));
@@ -514,11 +525,9 @@ export class Studio {
   /** @param {{width: number, height: number}} [size] */
   startBlank({ width, height } = this.sizeOfNew) {
     const { label_set: labelSet } = this.model;
+    const title = t("Painting {number}", { number: nextNumber() });
     const map = createMap(width, height, idOfMeaning(labelSet, SKY));
-    this.#start(
-      { id: newId(), title: t("Painting"), map, labelSet, seed: FIRST_SEED },
-      t("A clear sky is on the easel."),
-    );
+    this.#start({ id: newId(), title, map, labelSet, seed: FIRST_SEED }, t("A clear sky is on the easel."));
   }
 
   /** @param {Omit<Painting, "id">} copy of the one on the easel, which stays as it is */
