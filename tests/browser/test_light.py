@@ -60,6 +60,25 @@ def start_painting(studio: Studio) -> None:
     panel(studio.page).get_by_role("button", name="Paint with a light").click()
 
 
+def test_the_seeds_own_light_is_called_so(lights: Studio) -> None:
+    page = lights.page
+    title = page.locator(".light-title")
+    expect(title).to_have_text("The seed’s own light")
+    assert title.evaluate("(title) => title.scrollWidth <= title.clientWidth"), "it is not cut off"
+    lights.do("like-light")
+    # Among others it goes by its number.
+    seed = lights.read("s.studio.document.seed")
+    expect(page.locator(".kept-light")).to_have_attribute("data-tip", f"Light {seed}")
+    preset(page, "Sunset").click()
+    expect(title).to_have_text("Sunset")
+    hint = panel(page).get_by_text("To light the sky alone")
+    expect(hint).to_be_hidden()
+    start_painting(lights)
+    expect(hint).to_be_visible()
+    page.keyboard.press("Control+a")
+    expect(hint).to_be_hidden()  # it is kept to what is selected already
+
+
 def test_the_sunset_goes_where_it_is_painted(lights: Studio) -> None:
     page, labels, before = lights.page, lights.labels, lights.picture
     start_painting(lights)
@@ -431,11 +450,20 @@ def test_on_a_phone_the_sheet_makes_room_for_painting(browser: Browser, house: H
         expect(panel(page)).to_be_hidden()
         preset(page, "Winter light").scroll_into_view_if_needed()
         preset(page, "Winter light").tap()
+        chip = page.locator("#mode")
+        expect(chip).to_have_text("Painting with: Winter light")
         for x in (0.2, 0.5, 0.8):
             page.touchscreen.tap(*studio.at(x, 0.5))
         assert (styles(studio) == 1).sum() > 100
         assert studio.settle().picture != before
+        chip.get_by_role("button", name="Back to labels").tap()
+        expect(chip).to_be_hidden()
+        assert studio.read("s.studio.state.plane") == "labels"
+        page.get_by_role("button", name="Light", exact=True).tap()
+        page.get_by_role("button", name="Paint with a light").tap()
+        expect(chip).to_be_visible()
         studio.choose("snow")
+        expect(chip).to_be_hidden()
         assert studio.read("s.studio.state.plane") == "labels"
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
     finally:

@@ -48,6 +48,24 @@ def test_starter_scenes_are_drawn_in_the_size_that_is_chosen(studio: Studio) -> 
     expect(page.get_by_role("dialog", name="Canvas size")).to_be_visible()
 
 
+def test_what_is_begun_has_a_title_of_its_own(studio: Studio) -> None:
+    page = studio.page
+    titles = []
+    for _ in range(2):
+        studio.do("new")
+        page.get_by_role("button", name="Empty (clear sky)").click()
+        studio.drag((0.2, 0.8), (0.8, 0.8))
+        studio.settle()
+        titles.append(studio.read("s.studio.document.title"))
+    assert titles == ["Painting 1", "Painting 2"]
+    # What the page called it is said in the painter's language.
+    with page.expect_navigation():
+        page.get_by_role("button", name="简体中文").click()
+    studio.settle()
+    studio.do("new")
+    expect(page.locator("#start-kept").get_by_role("button", name="作品 1")).to_be_visible()
+
+
 def test_a_copy_in_another_size_loses_nothing(studio: Studio) -> None:
     page = studio.page
     before = studio.labels

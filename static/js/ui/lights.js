@@ -38,14 +38,14 @@ export class Lights {
   }
 
   /**
-   * @param {{seed: number, style: string | null, code: readonly number[] | null}} light
+   * @param {{style: string | null, code: readonly number[] | null}} light
    * @returns {string} what to call it
    */
-  titleOf({ seed, style, code }) {
+  titleOf({ style, code }) {
     const named =
       this.studio.state.models.length > 0 && this.studio.model.styles.find(({ id }) => id === style);
     if (named) return term(named.title);
-    return code || style ? t("A light of its own") : t("The seed’s own light ({seed})", { seed });
+    return code || style ? t("A light of its own") : t("The seed’s own light");
   }
 
   /**
