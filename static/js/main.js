@@ -81,7 +81,11 @@ const labelView = new LabelView(labelCanvas);
 const photoView = new PhotoView(photoCanvas);
 const lightsView = new LightsView(byId("lights", HTMLCanvasElement));
 
-/** The last picture that reached the screen. @type {{frame: Frame, latency: number | null} | null} */
+/**
+ * The last picture that reached the screen.
+ *
+ * @type {{frame: Frame, latency: number | null, painting: import("./document/document.js").LabelDocument | null} | null}
+ */
 let shown = null;
 let framesShown = 0;
 
@@ -217,17 +221,19 @@ const mailbox = new Mailbox();
 /** @param {Frame} frame */
 async function show(frame) {
   for (let next = /** @type {Frame | null} */ (frame); next; next = mailbox.done()) {
+    let { document: painting } = studio.state;
     try {
       // A photo that is still being read would take the picture's place.
       await photo.ready;
       if (!live.isCurrent(next)) continue;
+      painting = studio.state.document;
       photo.refresh();
       if (!stored.stands()) await photoView.show(next.picture, next.format);
     } catch (error) {
       notices.say(noticeOf(error, t("A picture from the server could not be shown.")));
     }
     const latency = live.shown(next);
-    shown = { frame: next, latency };
+    shown = { frame: next, latency, painting };
     framesShown++;
     if (framesShown === 1) performance.mark("first-frame");
     photoFrame.dataset.filled = "";
@@ -278,8 +284,11 @@ const help = mountHelp();
 const canvasSize = mountCanvasSize(studio);
 mountNewSize(studio, () => canvasSize.show());
 const scenes = readScenes(await (await fetch(new URL("../scenes/scenes.json", import.meta.url))).json());
+/** It may still be that of the painting before. */
 const shownPicture = () =>
-  shown && new Blob([new Uint8Array(shown.frame.picture)], { type: `image/${shown.frame.format}` });
+  shown?.painting === studio.state.document && shown
+    ? new Blob([new Uint8Array(shown.frame.picture)], { type: `image/${shown.frame.format}` })
+    : null;
 
 const exporting = new Exporting(studio, {
   fetchPicture: (wanted) => fetchPicture(base, wanted),

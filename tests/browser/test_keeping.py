@@ -321,3 +321,25 @@ def test_a_browser_that_keeps_nothing_says_so(page: Page, house: House, complain
     studio.drag((0.2, 0.2), (0.7, 0.4))
     studio.settle()
     expect(alert).to_have_count(0)
+
+
+def test_without_the_server_no_painting_goes_out_under_anothers_name(
+    page: Page, house: House, complaints: list[str]
+) -> None:
+    studio = Studio(page, house.url).open()
+    house.stop()
+    try:
+        expect(page.locator("#link")).to_have_attribute("data-phase", "waiting")
+        with page.expect_download() as started:
+            page.keyboard.press("Control+s")
+        assert started.value.suggested_filename.startswith("mountain-lake.")
+        downloads = list[object]()
+        page.on("download", lambda download: downloads.append(download.url))
+        studio.read("s.studio.startBlank()")
+        page.keyboard.press("Control+s")
+        expect(page.locator(".notice.error")).to_have_count(1)
+        assert downloads == [], "the lake is no clear sky"
+    finally:
+        house.start()
+    studio.settle()
+    complaints[:] = [text for text in complaints if "ERR_" not in text]
