@@ -28,6 +28,7 @@ import { Keeper } from "./ui/keeper.js";
 import { mountLanguage } from "./ui/language.js";
 import { mountLayers } from "./ui/layers.js";
 import { mountLight } from "./ui/light.js";
+import { mountMode } from "./ui/mode.js";
 import { mountModels } from "./ui/models.js";
 import { Notices } from "./ui/notices.js";
 import { Opening } from "./ui/opening.js";
@@ -95,7 +96,7 @@ const studio = new Studio({
       labelView.draw(rect);
       live.mark(rect);
       // Whoever paints has arrived, and wants to see the photo.
-      notices.dismiss("new");
+      notices.dismiss("new", false);
     }
     if (rect && plane === "styles") {
       lightsView.draw(rect);
@@ -280,7 +281,7 @@ function pictureLater() {
 }
 
 const files = mountFiles((file) => opening.open(file));
-const help = mountHelp();
+const help = mountHelp(studio);
 const canvasSize = mountCanvasSize(studio);
 mountNewSize(studio, () => canvasSize.show());
 const scenes = readScenes(await (await fetch(new URL("../scenes/scenes.json", import.meta.url))).json());
@@ -294,7 +295,10 @@ const exporting = new Exporting(studio, {
   fetchPicture: (wanted) => fetchPicture(base, wanted),
   shownPicture,
   pngOf: pngOfPhoto,
-  download: (file, name) => files.download(file, name),
+  download(file, name) {
+    files.download(file, name);
+    guide.downloaded();
+  },
   createdOf: (painting) => keeper.createdOf(painting),
   version: document.querySelector('meta[name="scenebrush-version"]')?.getAttribute("content") ?? "",
 });
@@ -348,6 +352,7 @@ mountModels(studio);
 mountLanguage(studio, () => !keeper.failed);
 mountToolbars();
 mountHint(studio);
+mountMode(studio);
 const guide = mountGuide(studio);
 studio.store.watch(["seed", "document"], ({ seed, document: painting }) => {
   byId("seed", HTMLOutputElement).textContent = painting ? t("seed {seed}", { seed }) : "";
@@ -418,7 +423,7 @@ async function loadModels(asked = fetchModels(base)) {
       notices.dismiss("models");
       return;
     } catch (error) {
-      notices.say({ ...noticeOf(error, t("The server did not tell its models.")), key: "models" });
+      notices.say({ ...noticeOf(error, t("The server did not tell its models.")), key: "models", lasting: true });
       await new Promise((resolve) => setTimeout(resolve, MODELS_RETRY));
     }
   }

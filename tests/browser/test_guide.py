@@ -1,5 +1,6 @@
 """The guided start: told once, left behind by doing what it says, and never in the way."""
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import House, Studio
@@ -25,7 +26,8 @@ def test_a_newcomer_is_led_through_four_steps_by_doing_them(
     expect(guide).to_contain_text("Change the light")
     studio.do("dice")
     expect(guide).to_contain_text("Download the photo")
-    guide.get_by_role("button", name="Done").click()
+    with page.expect_download():
+        studio.do("save-photo")
     expect(guide).to_be_hidden()
     expect(page.locator("#guide-spot")).to_be_hidden()
     studio.settle()
@@ -44,9 +46,51 @@ def test_the_guide_can_be_skipped_and_is_shown_once(page: Page, house: House) ->
     guide = page.get_by_role("region", name="Guided start")
     guide.get_by_role("button", name="Skip").click()
     expect(guide).to_be_hidden()
+    expect(page.locator("#hint"), "whoever was led needs no first word").to_be_hidden()
     page.reload()
     studio.settle()
     expect(guide).to_be_hidden()
+
+
+@pytest.mark.parametrize("size", [(390, 844), (360, 640), (844, 390)])
+def test_on_a_phone_the_guide_hides_no_picture(browser: Browser, house: House, size: tuple[int, int]) -> None:
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce", has_touch=True
+    )
+    try:
+        page = context.new_page()
+        Studio(page, house.url).open(newcomer=True)
+        stage = page.locator("#stage").bounding_box()
+        assert stage
+        for at in range(4):
+            card, spot = (page.locator(of).bounding_box() for of in ("#guide", "#guide-spot"))
+            assert card
+            assert spot
+            above = card["y"] + card["height"] <= stage["y"] + 1
+            assert above or card["y"] >= stage["y"] + stage["height"], at
+            assert card["y"] + card["height"] <= size[1], at
+            if at == 2 and size[0] < size[1]:
+                strip = page.locator(".strip").bounding_box()
+                assert strip
+                assert abs(spot["y"] + 3 - strip["y"]) < 1, "it rings the lights"
+            page.locator("#guide").get_by_role("button").first.click()
+    finally:
+        context.close()
+
+
+def test_the_first_word_hangs_in_the_map(page: Page, house: House) -> None:
+    studio = Studio(page, house.url).open()
+    for view in ("split", "over"):
+        studio.do(f"view-{view}")
+        hint, frame = (page.locator(of).bounding_box() for of in ("#hint", "#map-frame"))
+        assert hint
+        assert frame
+        assert frame["x"] <= hint["x"]
+        assert hint["x"] + hint["width"] <= frame["x"] + frame["width"]
+    hint, slider = (page.locator(of).bounding_box() for of in ("#hint", "#opacity"))
+    assert hint
+    assert slider
+    assert hint["y"] + hint["height"] <= slider["y"]
 
 
 def test_one_paints_through_the_guide(browser: Browser, house: House) -> None:

@@ -128,6 +128,21 @@ def test_panels_open_beside_the_pictures_and_are_remembered(studio: Studio) -> N
     expect(page.locator("#palette")).to_be_visible()
 
 
+def test_every_panel_can_be_reached_when_all_are_open(studio: Studio) -> None:
+    dock = studio.page.locator("#dock").bounding_box
+    for name in ("light", "layers", "edit"):
+        studio.do(f"panel-{name}")
+        expect(studio.page.locator(f".dock [data-panel={name}]")).to_be_in_viewport()
+    studio.page.set_viewport_size({"width": 1440, "height": 600})
+    last = studio.page.locator("#edit button:visible").last
+    last.scroll_into_view_if_needed()
+    button, edge = last.bounding_box(), dock()
+    assert button
+    assert edge
+    assert button["y"] + button["height"] <= edge["y"] + edge["height"]
+    assert edge["y"] + edge["height"] <= 600
+
+
 def test_on_a_phone_panels_are_sheets_and_the_top_line_has_a_menu(browser: Browser, house: House) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
     try:
@@ -167,6 +182,13 @@ def test_the_help_sheet_is_the_action_table(studio: Studio) -> None:
         expect(row.locator(".help-keys")).to_have_text(keys)
     rows = sheet.locator(".help-row:visible")
     everything = rows.count()
+    box = sheet.bounding_box()
+    sheet.get_by_role("searchbox").fill("compare")
+    for title in ("Compare", "Map over the photo", "Photo and map"):
+        expect(rows.filter(has=page.get_by_text(title, exact=True))).to_be_visible()
+    expect(rows.filter(has_text="Compare").get_by_text("Tab", exact=True)).to_be_visible()
+    assert sheet.bounding_box() == box, "the field stays where one types"
+    expect(sheet.locator("#help-shares")).to_be_hidden()
     sheet.get_by_role("searchbox").fill("undo")
     expect(rows.filter(has=page.get_by_text("Undo", exact=True))).to_be_visible()
     assert 0 < rows.count() < everything

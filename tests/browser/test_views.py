@@ -1,8 +1,10 @@
 """What the stage shows, and that one paints on all of it."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.conftest import House, Studio
 
@@ -152,6 +154,81 @@ def test_a_panel_that_opens_turns_nothing_round(page: Page, house: House) -> Non
         studio.do(action)
         page.wait_for_timeout(100)  # for the observer of the stage's size
         expect(stage).to_have_attribute("data-split", "row")
+
+
+TOP = """() => [...document.querySelectorAll(".top button, .top select")]
+  .filter((element) => element.checkVisibility())
+  .map((element) => {
+    const { x, width, height } = element.getBoundingClientRect();
+    return [element.ariaLabel ?? element.id, x, width, height];
+  })"""
+
+
+def test_the_top_line_stays_as_it_is_in_every_view_on_every_width(studio: Studio) -> None:
+    page = studio.page
+    for width in (360, 390, 480, 640, 700, 820, 1024, 1200, 1280, 1340, 1366, 1440, 1560, 1920):
+        page.set_viewport_size({"width": width, "height": 840})
+        page.wait_for_timeout(50)
+        line = page.evaluate(TOP)
+        for name, x, wide, high in line:
+            assert x >= 0, (width, name)
+            assert x + wide <= width, (width, name)
+            assert high == 40, (width, name)
+        for (name, x, wide, _), (_, after, _, _) in pairwise(sorted(line, key=lambda one: one[1])):
+            assert x + wide <= after + 0.1, (width, name)
+        for view in ("over", "photo", "map", "split"):
+            page.evaluate("(view) => window.scenebrush.studio.setView(view)", view)
+            assert page.evaluate(TOP) == line, (width, view)
+
+
+def test_the_button_of_a_small_page_shows_the_view(studio: Studio) -> None:
+    page = studio.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    for view in ("photo", "map", "over", "split"):
+        studio.do("view-next")
+        expect(studio.button("view-next").locator("use")).to_have_attribute("href", f"#i-{view}")
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_button_compares_while_it_is_held(studio: Studio, width: int) -> None:
+    page = studio.page
+    page.set_viewport_size({"width": width, "height": 844})
+    stage = page.locator("#stage")
+    button = page.get_by_role("button", name="Compare")
+    expect(button).to_have_count(1)
+    labels = studio.labels
+    button.hover()
+    page.mouse.down()
+    expect(stage).to_have_attribute("data-comparing", "")
+    page.mouse.move(200, 300)
+    expect(stage).to_have_attribute("data-comparing", "")
+    page.mouse.up()
+    expect(stage).not_to_have_attribute("data-comparing", "")
+    button.focus()
+    for key in ("Space", "Enter"):
+        page.keyboard.down(key)
+        expect(stage).to_have_attribute("data-comparing", "")
+        page.keyboard.up(key)
+        expect(stage).not_to_have_attribute("data-comparing", "")
+    assert (studio.labels == labels).all()
+
+
+def test_a_finger_compares(browser: Browser, house: House) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    try:
+        page = context.new_page()
+        Studio(page, house.url).open()
+        box = page.get_by_role("button", name="Compare").bounding_box()
+        assert box
+        assert min(box["width"], box["height"]) >= 40
+        finger = context.new_cdp_session(page)
+        point = {"x": box["x"] + 20, "y": box["y"] + 20}
+        finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [point]})
+        expect(page.locator("#stage")).to_have_attribute("data-comparing", "")
+        finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        expect(page.locator("#stage")).not_to_have_attribute("data-comparing", "")
+    finally:
+        context.close()
 
 
 def test_notices_leave_the_lights_free(page: Page, house: House) -> None:

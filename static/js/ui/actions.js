@@ -466,7 +466,7 @@ export const ACTIONS = [
   {
     id: "view-split",
     title: "Photo and map",
-    hint: "Side by side. Paint on either.",
+    hint: "Side by side, to compare. Paint on either.",
     icon: "split",
     keys: ["shift+s"],
     group: "View",
@@ -476,7 +476,7 @@ export const ACTIONS = [
   {
     id: "view-photo",
     title: "Photo only",
-    hint: "Paint on the photo itself.",
+    hint: "Paint on the photo itself; Compare shows the map.",
     icon: "photo",
     keys: ["shift+p"],
     group: "View",
@@ -496,7 +496,7 @@ export const ACTIONS = [
   {
     id: "view-over",
     title: "Map over the photo",
-    hint: "The slider beside it says how much of the map shows.",
+    hint: "To compare them in one place. The slider on the pictures says how much of the map shows.",
     icon: "over",
     keys: ["shift+o"],
     group: "View",
@@ -515,7 +515,8 @@ export const ACTIONS = [
   {
     id: "compare",
     title: "Compare",
-    hint: "Hold it with the pointer over the pictures: photo and map change places.",
+    icon: "compare",
+    hint: "Hold the button, or Tab with the pointer over the pictures: photo and map change places.",
     keys: ["tab"],
     group: "View",
   },
@@ -543,7 +544,7 @@ export const ACTIONS = [
     id: "panel-edit",
     title: "Photo editing",
     hint: "Show or hide the panel.",
-    icon: "open-photo",
+    icon: "edit-photo",
     keys: ["shift+e"],
     group: "View",
     run: (studio) => studio.togglePanel("edit"),
@@ -618,7 +619,7 @@ export const ACTIONS = [
   {
     id: "photo-anew",
     title: "Paint the photo anew",
-    short: "Anew",
+    short: "Vary",
     hint: "What you paint over stays what it is, but becomes another one of its kind.",
     icon: "anew",
     keys: ["shift+n"],
@@ -662,7 +663,7 @@ export const ACTIONS = [
   {
     id: "save-photo",
     title: "Download the photo",
-    short: "Photo",
+    short: "Download",
     hint: "As a lossless PNG.",
     icon: "save-photo",
     keys: ["mod+s"],
@@ -704,7 +705,7 @@ export const ACTIONS = [
   },
   {
     id: "gallery",
-    title: "Your pieces",
+    title: "Gallery",
     hint: "All that this browser keeps: open, rename, duplicate, delete.",
     icon: "gallery",
     keys: ["j"],

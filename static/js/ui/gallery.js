@@ -41,7 +41,7 @@ export class Gallery {
       this.most += AT_ONCE;
       this.refresh();
     });
-    this.dialog = dialogOf("gallery", t("Your pieces"), this.none, this.list, this.more);
+    this.dialog = dialogOf("gallery", t("Gallery"), this.none, this.list, this.more);
     this.dialog.addEventListener("close", () => this.#letGo());
   }
 

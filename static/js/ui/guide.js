@@ -61,6 +61,9 @@ export function mountGuide(studio) {
     const stage = byId("stage", HTMLElement).getBoundingClientRect();
     card.style.maxWidth = `${Math.min(640, Math.max(320, stage.width - 16))}px`;
     card.style.translate = `${(stage.left + stage.right - innerWidth) / 2}px 0`;
+    // On a phone it lies over the tool's settings: no part of a picture can be spared.
+    const { top: settings } = byId("tool-options", HTMLElement).getBoundingClientRect();
+    card.style.setProperty("--settings-top", `${settings}px`);
     const targets = (STEPS[step]?.at ?? ["html"]).flatMap((at) => [
       .../** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(at)),
     ]);
@@ -79,6 +82,8 @@ export function mountGuide(studio) {
     card.hidden = true;
     spot.hidden = true;
     delete document.body.dataset.guide;
+    // Whoever was led needs no first word any more.
+    document.body.dataset.guided = "";
     remember("guide", "seen");
   };
 
@@ -118,6 +123,10 @@ export function mountGuide(studio) {
 
   return {
     start: () => tell(0),
+    /** The last thing to do is done. */
+    downloaded() {
+      if (step === STEPS.length - 1) end();
+    },
     /** On a first visit, once there is something to paint on. */
     greet() {
       if (recall("guide") === null && !studio.state.document?.touched) tell(0);

@@ -5,22 +5,29 @@ import { byId, icon, make } from "./dom.js";
 import { keyCaps } from "./keys.js";
 import { MAC } from "./toolbar.js";
 
-/** @returns {{show: () => void, close: () => void}} */
-export function mountHelp() {
+/**
+ * @param {import("./studio.js").Studio} studio
+ * @returns {{show: () => void, close: () => void}}
+ */
+export function mountHelp(studio) {
   const dialog = byId("help", HTMLDialogElement);
   const body = byId("help-body", HTMLElement);
   const search = byId("help-search", HTMLInputElement);
   const nothing = byId("help-nothing", HTMLElement);
-  /** Made when it is first asked for: a hundred rows are not needed to paint. */
+  /** Made when it is asked for: a hundred rows are not needed to paint. */
   const build = () => {
+    const { sharing } = studio.state;
+    byId("help-shares", HTMLElement).hidden = !sharing;
+    byId("help-keeps", HTMLElement).hidden = sharing;
     const groups = new Set(ACTIONS.map(({ group }) => group));
-    body.append(
+    const offered = ACTIONS.filter(({ id }) => sharing || id !== "share");
+    body.replaceChildren(
       ...[...groups].map((group) =>
         make(
           "section",
           { class: "help-group" },
           make("h3", {}, t(group)),
-          make("dl", {}, ...ACTIONS.filter((action) => action.group === group).map(entry)),
+          make("dl", {}, ...offered.filter((action) => action.group === group).map(entry)),
         ),
       ),
     );
@@ -41,7 +48,7 @@ export function mountHelp() {
   closeOnBackdrop(dialog);
   return {
     show() {
-      if (!body.firstChild) build();
+      build();
       search.value = "";
       find();
       dialog.showModal();

@@ -24,6 +24,7 @@ const NAMES = /** @type {Record<string, string>} */ ({
   escape: "Esc",
   delete: "Del",
   enter: "Enter",
+  tab: "Tab",
   backspace: "⌫",
   " ": "Space",
   arrowleft: "←",

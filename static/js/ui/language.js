@@ -4,7 +4,7 @@
  */
 import { setCatalogue, t } from "../core/i18n.js";
 import { recall, remember } from "../core/remember.js";
-import { byId } from "./dom.js";
+import { byId, icon, make } from "./dom.js";
 
 /** Languages by their name in themselves. @type {Record<string, string>} */
 export const LANGUAGES = { en: "English", "zh-CN": "简体中文" };
@@ -61,7 +61,7 @@ function wordsOf(text) {
 export function mountLanguage(studio, kept) {
   const button = byId("language", HTMLButtonElement);
   const other = document.documentElement.lang === "en" ? "zh-CN" : "en";
-  button.textContent = LANGUAGES[other];
+  button.replaceChildren(icon("language"), make("span", {}, LANGUAGES[other]));
   button.lang = other;
   button.addEventListener("click", () => {
     remember("language", other);

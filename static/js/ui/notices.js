@@ -1,12 +1,16 @@
 /**
- * Calm notices in a corner: what happened, why, what to do next. One of each kind at a time.
+ * Calm notices in a corner: what happened, why, what to do next. One of each kind at a time. They go by themselves, but
+ * for those that last: errors that offer something to do, and what is going on.
  *
  * @typedef {import("./studio.js").Notice} Notice
  */
 import { t } from "../core/i18n.js";
 import { icon, make } from "./dom.js";
 
-const STAYS = 7_000;
+/** Milliseconds. */
+const STAYS = { calm: 7_000, error: 10_000 };
+/** So long a tap that was meant for a notice which has just gone does nothing, in milliseconds. */
+const SWALLOWS = 400;
 
 export class Notices {
   /** @param {HTMLElement} host */
@@ -18,8 +22,9 @@ export class Notices {
 
   /** @param {Notice} notice */
   say(notice) {
-    const { what, why, next, tone = "calm", action, key = what, lasting = tone === "error" } = notice;
-    this.dismiss(key);
+    const { what, why, next, tone = "calm", action, key = what } = notice;
+    const { lasting = tone === "error" && action !== undefined } = notice;
+    this.dismiss(key, false);
     const text = make("div", { class: "notice-text" }, make("strong", {}, what));
     const rest = [why, next].filter(Boolean).join(" ");
     if (rest) text.append(make("p", {}, rest));
@@ -41,13 +46,26 @@ export class Notices {
     box.append(close);
     this.host.append(box);
     this.shown.set(key, box);
-    if (!lasting) this.#leaveLater(key, box);
+    if (!lasting) this.#leaveLater(key, box, STAYS[tone]);
   }
 
-  /** @param {string} key */
-  dismiss(key) {
-    this.shown.get(key)?.remove();
+  /**
+   * @param {string} key
+   * @param {boolean} [swallows] whether a tap that comes too late for it goes nowhere; else it reaches what was below
+   */
+  dismiss(key, swallows = true) {
+    const box = this.shown.get(key);
+    if (!box) return;
     this.shown.delete(key);
+    const { left, top, width, height } = box.getBoundingClientRect();
+    box.remove();
+    if (!swallows) return;
+    const gone = make("div", { class: "notice-gone" });
+    gone.style.translate = `${left}px ${top}px`;
+    gone.style.width = `${width}px`;
+    gone.style.height = `${height}px`;
+    this.host.append(gone);
+    setTimeout(() => gone.remove(), SWALLOWS);
   }
 
   /**
@@ -55,12 +73,13 @@ export class Notices {
    *
    * @param {string} key
    * @param {HTMLElement} box
+   * @param {number} stays milliseconds
    */
-  #leaveLater(key, box) {
+  #leaveLater(key, box, stays) {
     const timer = setInterval(() => {
       if (box.matches(":hover, :focus-within")) return;
       clearInterval(timer);
       if (this.shown.get(key) === box) this.dismiss(key);
-    }, STAYS);
+    }, stays);
   }
 }

@@ -15,6 +15,8 @@ const NAMES = ["labels", "light", "layers", "edit"];
 /** @param {Studio} studio */
 export function mountPanels(studio) {
   const small = matchMedia(SMALL);
+  /** @type {readonly string[]} */
+  let shown = [];
   const load = () => {
     const kept = recall("panels");
     const own = matchMedia(ROOMY).matches ? ["labels", "light", "layers"] : ["labels"];
@@ -28,7 +30,11 @@ export function mountPanels(studio) {
   studio.store.watch(["panels"], ({ panels }) => {
     // One sheet at a time: the one that was asked for last.
     if (small.matches && panels.length > 1) return studio.store.set({ panels: panels.slice(-1) });
+    const opened = panels.findLast((name) => !shown.includes(name));
+    shown = panels;
     document.body.dataset.panels = panels.join(" ");
+    // The dock scrolls, and a panel may open below its edge.
+    document.querySelector(`.dock [data-panel="${opened}"]`)?.scrollIntoView({ block: "nearest" });
     if (!small.matches) remember("panels", panels);
   });
 

@@ -27,8 +27,9 @@ export function mountStatus(studio) {
 
   studio.store.watch(["document", "model", "models"], ({ document, models, model }) => {
     const painter = models.find(({ id }) => id === model);
-    const parts = [document && sizeOf(document.map), painter?.name, painter?.licence];
-    about.textContent = parts.filter(Boolean).join(" · ");
+    const parts = [document && sizeOf(document.map), painter?.name].filter(Boolean);
+    const licence = make("span", { class: "minor" }, painter?.licence ? ` · ${painter.licence}` : "");
+    about.replaceChildren(parts.join(" · "), licence);
   });
 
   /** @param {string} phase @param {string} text */
@@ -74,16 +75,16 @@ export function mountStatus(studio) {
     /** @param {{latency: number | null, render: number, exact: boolean}} measured milliseconds */
     pace({ latency, render, exact }) {
       pace.dataset.quality = exact ? "exact" : "preview";
-      quality.textContent = ` · ${exact ? t("exact photo") : t("preview")}`;
+      quality.textContent = `${exact ? t("exact photo") : t("preview")} · `;
       if (latency !== null) {
         pace.dataset.latency = String(Math.round(latency));
-        pace.replaceChildren(
+        const measured = [
           strong(`${Math.round(latency)} ms`),
           ` ${t("stroke to photo")} · `,
           strong(`${Math.round(render)} ms`),
           ` ${t("rendering")}`,
-          quality,
-        );
+        ];
+        pace.replaceChildren(quality, make("span", { class: "minor" }, ...measured));
       }
     },
     /** @param {keyof typeof SAVED} state */

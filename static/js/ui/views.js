@@ -1,6 +1,6 @@
 /**
  * What the stage shows: photo and map side by side, one of them, or the map over the photo; and the comparison of both
- * while Tab is held.
+ * while its button or Tab is held.
  *
  * Tab stays the key that walks through the page: it compares only while the pointer is over the stage, and there only
  * when it is held; a short press walks on as ever.
@@ -8,8 +8,9 @@
  * @typedef {import("./studio.js").Studio} Studio
  * @typedef {import("./studio.js").View} View
  */
+import { t } from "../core/i18n.js";
 import { recall, remember } from "../core/remember.js";
-import { byId } from "./dom.js";
+import { byId, icon, make } from "./dom.js";
 import { VIEWS } from "./studio.js";
 
 /** How long Tab is down before it compares, in milliseconds. */
@@ -33,7 +34,9 @@ export function mountViews(studio) {
 
   studio.store.watch(["view"], ({ view }) => {
     stage.dataset.view = view;
-    opacity.hidden = view !== "over";
+    byId("opacity", HTMLElement).hidden = view !== "over";
+    // The one button of a small page shows where it is.
+    document.querySelector("[data-action=view-next] use")?.setAttribute("href", `#i-${view}`);
     remember("view", view);
   });
 
@@ -45,7 +48,39 @@ export function mountViews(studio) {
   new ResizeObserver(arrange).observe(stage);
   studio.store.watch(["document"], arrange);
 
-  compareWhileHeld(stage);
+  const compare = (/** @type {boolean} */ on) => void stage.toggleAttribute("data-comparing", on);
+  for (const button of document.querySelectorAll("button.compare")) {
+    if (button instanceof HTMLButtonElement) compareByButton(button, compare);
+  }
+  compareByTab(stage, compare);
+}
+
+/**
+ * Held by a finger, a pointer, Space or Enter.
+ *
+ * @param {HTMLButtonElement} button
+ * @param {(on: boolean) => void} compare
+ */
+function compareByButton(button, compare) {
+  button.append(icon("compare"), make("span", { class: "button-text" }, t("Compare")));
+  button.setAttribute("aria-label", t("Compare"));
+  button.dataset.tip = t("Compare");
+  button.dataset.tipHint = t("Hold it: photo and map change places.");
+  button.dataset.tipKeys = "Tab";
+  button.addEventListener("pointerdown", (event) => {
+    button.setPointerCapture(event.pointerId);
+    compare(true);
+  });
+  for (const end of ["lostpointercapture", "keyup", "blur"]) {
+    button.addEventListener(end, () => compare(false));
+  }
+  button.addEventListener("keydown", (event) => {
+    if (event.key !== " " && event.key !== "Enter") return;
+    event.preventDefault();
+    compare(true);
+  });
+  // A finger that rests is no wish for a menu.
+  button.addEventListener("contextmenu", (event) => event.preventDefault());
 }
 
 /**
@@ -74,14 +109,17 @@ export function betterSplit(width, height, aspect) {
   return beside >= above ? "row" : "column";
 }
 
-/** @param {HTMLElement} stage */
-function compareWhileHeld(stage) {
+/**
+ * @param {HTMLElement} stage
+ * @param {(on: boolean) => void} compare
+ */
+function compareByTab(stage, compare) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let waiting;
   const stop = () => {
     clearTimeout(waiting);
     waiting = undefined;
-    delete stage.dataset.comparing;
+    compare(false);
   };
   addEventListener("keydown", (event) => {
     if (event.key !== "Tab" || !stage.matches(":hover") || document.querySelector("dialog[open]")) return;
@@ -93,7 +131,7 @@ function compareWhileHeld(stage) {
     }
     const before = document.activeElement;
     waiting = setTimeout(() => {
-      stage.dataset.comparing = "";
+      compare(true);
       if (before instanceof HTMLElement && before !== document.body) before.focus({ preventScroll: true });
       else if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
     }, HELD);
