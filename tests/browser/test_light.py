@@ -320,8 +320,9 @@ def test_a_photo_gives_its_light(lights: Studio, tmp_path: Path) -> None:
     expect(panel(page).get_by_role("button", name="evening.png")).to_be_visible()
     # Dropped on the panel, not on the page, which would open it.
     painting = lights.read("s.studio.document.id")
+    first = lights.read("s.studio.document.code[0]")
     drop(panel(page), noon)
-    lights.until(f"s.studio.document.code[0] !== {lights.read('s.studio.document.code[0]')}")
+    lights.until(f"s.studio.document.code[0] !== {first}")
     assert lights.read("[...s.studio.document.code]") == pytest.approx(style_of(lights, noon))
     assert lights.read("[s.studio.document.id, s.studio.document.source]") == [painting, None]
     assert lights.settle().picture not in (before, one)
