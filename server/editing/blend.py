@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from server.editing.colour import Pixels
 from server.editing.plan import Region
-from server.editing.regions import ramp
+from server.editing.regions import ramp, widths_near
 
 Blend = Literal["feather", "pyramid", "poisson"]
 BLENDS: Final[tuple[Blend, ...]] = get_args(Blend)
@@ -57,10 +57,10 @@ def blended(
 def _pyramid(painted: Pixels, source: Pixels, distance: npt.NDArray[np.float32], feather: float) -> Patch:
     """The finest frequencies over the feather, all coarser ones over one that is wider (after Burt & Adelson
     1983, whose bands each take twice as much as the next finer one: what is new would look like a ghost)."""
-    wider = max(feather, min(_BREADTH * feather, float(distance.max(initial=0)) / 2))
+    finest, coarser = (ramp(distance, widths_near(distance, times * feather)) for times in (1, _BREADTH))
     addend = np.zeros_like(source)
     for level, band in enumerate(_bands(painted - source)):
-        addend += ramp(distance, wider if level else feather)[..., None] * band
+        addend += (coarser if level else finest)[..., None] * band
     return Patch(source, addend)
 
 

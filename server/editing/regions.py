@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import cv2
@@ -26,10 +27,22 @@ def distances(region: Region) -> npt.NDArray[np.float32]:
     )
 
 
-def ramp(distance: npt.NDArray[np.float32], width: float) -> Alpha:
-    """0 outside, 1 from `width` pixels inside on, and between them a smooth step; width 0 is a hard edge."""
-    t = np.minimum(distance / np.float32(width + 1), np.float32(1))
+def ramp(distance: npt.NDArray[np.float32], width: float | npt.NDArray[np.float32]) -> Alpha:
+    """0 outside, 1 from `width` pixels inside on, and between them a smooth step; width 0 is a hard edge. One
+    width for all, or one for each pixel."""
+    t = np.minimum(distance / np.float32(1 + width), np.float32(1))
     return t * t * (3 - 2 * t)
+
+
+def widths_near(distance: npt.NDArray[np.float32], wanted: float) -> npt.NDArray[np.float32]:
+    """The feather around each pixel: as wide as wanted, and narrower where the region is slim, so that a thin
+    stroke shows whole however broad another part of the region is."""
+    side = 2 * math.ceil(wanted) + 1
+    deepest = cv2.dilate(distance, np.ones((side, side), np.uint8))
+    # From slim to broad without a step.
+    return cv2.blur(np.minimum(np.float32(wanted), np.float32(_SHARE) * deepest), (side, side)).astype(
+        np.float32, copy=False
+    )
 
 
 def fitting_feather(distance: npt.NDArray[np.float32], wanted: float) -> float:

@@ -269,3 +269,19 @@ def test_the_measure_sees_a_seam() -> None:
     assert measure(slope, region, 3).interior == pytest.approx(2)
     assert measure(slope, region, 3).border == pytest.approx(2)
     assert math.isclose(measure(slope, region, 3).ratio, 1, rel_tol=0.01)
+
+
+def test_a_thin_stroke_shows_beside_a_broad_one() -> None:
+    source, painted = np.full((160, 160, 3), 60, np.uint8), np.full((160, 160, 3), 60, np.uint8)
+    thin, broad = np.zeros((160, 160), bool), np.zeros((160, 160), bool)
+    thin[20:26, 20:140], broad[60:140, 20:140] = True, True
+    painted[thin | broad] = 180
+    plan = Plan(Box(0, 0, 160, 160), 160, 160)
+    alone, _ = put_in(source, painted, thin, plan, Mixing(match=False))
+    beside, _ = put_in(source, painted, thin | broad, plan, Mixing(match=False))
+    assert alone[22:24, 40:120].mean() > 140
+    assert beside[22:24, 40:120].mean() > 140
+    border = beside[60:80, 80, 0].astype(int)
+    assert (np.diff(border) >= 0).all(), "a broad one fades in as wide as before"
+    assert border[0] < 70
+    assert border[9] > 110
