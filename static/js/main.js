@@ -52,7 +52,7 @@ import { LabelView } from "./view/labels.js";
 import { drawLayer } from "./view/layer.js";
 import { LightsView } from "./view/lights.js";
 import { Pane } from "./view/pane.js";
-import { PhotoView, pngOfPhoto, reducedPhoto, sizeOfPhoto } from "./view/photo.js";
+import { PhotoView, photoAs, pngOfPhoto, reducedPhoto, sizeOfPhoto } from "./view/photo.js";
 import { Viewport } from "./view/viewport.js";
 
 const WATCH = 1_000;
@@ -103,7 +103,7 @@ const studio = new Studio({
       live.markStyles(rect);
     }
     if (light) live.markStyle();
-    if (light || plane !== "styles") photo.changed({ rect });
+    if (light || plane !== "styles") photo.changed({ rect, light });
   },
   say: (notice) => notices.say(notice),
   keep: (painting, model) => keeper.keep(painting, model),
@@ -140,6 +140,7 @@ const photo = new PhotoEditing(studio, {
   edit: (edit, signal) => fetchEdit(base, edit, signal),
   sizeOf: sizeOfPhoto,
   reduced: reducedPhoto,
+  encoded: photoAs,
   show: async (blob, { width, height }) => {
     if (photoView.composite) photoView.setComposite(null);
     const composite = blob && (await Composite.of(blob, width, height));
@@ -363,7 +364,7 @@ const panes = [
   new Pane(byId("map-frame", HTMLElement), byId("ring", HTMLElement), viewport, perFrame),
   new Pane(photoFrame, byId("photo-ring", HTMLElement), viewport, perFrame),
 ];
-viewport.listen(() => studio.store.set({ zoom: viewport.transform(panes[0].size).scale }));
+panes[0].placed = () => studio.store.set({ zoom: viewport.transform(panes[0].size).scale });
 studio.store.watch(["document"], ({ document: painting }) => {
   if (painting) viewport.setContent(painting.map);
 });
@@ -423,7 +424,11 @@ async function loadModels(asked = fetchModels(base)) {
       notices.dismiss("models");
       return;
     } catch (error) {
-      notices.say({ ...noticeOf(error, t("The server did not tell its models.")), key: "models", lasting: true });
+      notices.say({
+        ...noticeOf(error, t("The server did not tell its models.")),
+        key: "models",
+        lasting: true,
+      });
       await new Promise((resolve) => setTimeout(resolve, MODELS_RETRY));
     }
   }

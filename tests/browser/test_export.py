@@ -69,7 +69,7 @@ def test_the_photo_goes_out_in_every_format_and_size(studio: Studio, tmp_path: P
     large = export(studio, tmp_path, format="jpeg", size="512 × 512, painted anew")
     with Image.open(large) as image:
         assert image.size == (512, 512)
-    expect(studio.page.locator(".notice")).to_have_count(0)
+    expect(studio.page.locator(".notice")).to_have_count(1)  # what came last
 
 
 def test_a_picture_carries_its_map_and_opens_again(studio: Studio, tmp_path: Path) -> None:
@@ -223,3 +223,30 @@ def test_a_photo_goes_to_the_photo_mode(studio: Studio) -> None:
         Image.fromarray(noise).save(out, kind)
         open_file(studio, f"photo.{kind.lower()}", out.getvalue(), f"image/{kind.lower()}")
         studio.until(f"s.opened.includes('photo.{kind.lower()}')")
+
+
+def test_a_download_says_what_came_and_leads_to_larger_ones(studio: Studio) -> None:
+    page = studio.page
+    with page.expect_download() as started:
+        page.keyboard.press("Control+s")
+    notice = page.locator(".notice").filter(has_text=started.value.suggested_filename)
+    expect(notice).to_contain_text("256 × 256 pixels")
+    notice.get_by_role("button", name="Larger").click()
+    expect(page.locator("#export")).to_be_visible()
+
+
+def test_only_what_is_pressed_beside_a_dialog_closes_it(studio: Studio) -> None:
+    page = studio.page
+    studio.do("export")
+    dialog = page.locator("#export")
+    box = dialog.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] - 4, box["y"] + box["height"] - 4)  # its padding
+    expect(dialog).to_be_visible()
+    page.mouse.move(box["x"] + 30, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] - 30, box["y"] + 30)
+    page.mouse.up()  # a drag that ends beside it
+    expect(dialog).to_be_visible()
+    page.mouse.click(box["x"] - 30, box["y"] + 30)
+    expect(dialog).to_be_hidden()

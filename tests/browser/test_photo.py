@@ -148,6 +148,12 @@ def test_changes_that_are_kept_are_part_of_the_photo(photo: Studio) -> None:
     )
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(bytes(blob)))), result)
     assert (photo.labels == photo.id_of("sea")).any(), "what was painted is seen there now"
+    assert np.array_equal(downloaded(photo), result), "and goes out as it stands"
+
+
+def test_a_light_says_that_it_falls_on_nothing_yet(photo: Studio) -> None:
+    photo.do("dice")
+    expect(photo.page.locator(".notice")).to_contain_text(["keeps its own light"])
 
 
 def test_a_file_that_is_no_photo_says_so_and_changes_nothing(

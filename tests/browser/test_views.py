@@ -238,3 +238,14 @@ def test_notices_leave_the_lights_free(page: Page, house: House) -> None:
     assert notice
     assert strip
     assert notice["y"] + notice["height"] <= strip["y"]
+
+
+def test_the_zoom_that_is_told_follows_the_room(page: Page, house: House) -> None:
+    Studio(page, house.url).open()
+    told = page.locator("#zoom-text")
+    for width in (1440, 1250, 1600):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(200)  # for the observer of the frame's size
+        box = page.locator("#labels").bounding_box()
+        assert box
+        expect(told).to_have_text(f"{round(100 * box['width'] / 256)} %")

@@ -55,10 +55,31 @@ export class Exporting {
     const { document } = this.studio;
     try {
       const photo = await this.#paint(document, output);
-      this.ports.download(photo, `${fileName(document.title)}.${ENDINGS[output.format]}`);
+      const name = `${fileName(document.title)}.${ENDINGS[output.format]}`;
+      this.ports.download(photo, name);
+      this.#sayDownloaded(document, name, output);
     } catch (error) {
       this.#photoAsShown(document, error);
     }
+  }
+
+  /**
+   * What came, and how large it is: nobody sees that in a file's name.
+   *
+   * @param {LabelDocument} document
+   * @param {string} name of the file
+   * @param {Output} output
+   */
+  #sayDownloaded(document, name, output) {
+    const own = document.source ?? document.map;
+    const { width = own.width, height = own.height } = output;
+    const larger = !document.source && output.width === undefined;
+    this.studio.ports.say({
+      what: t("Downloaded {name}.", { name }),
+      why: t("It has {width} × {height} pixels.", { width, height }),
+      key: "download",
+      ...(larger && { action: { title: t("Larger, or another format…"), run: () => this.show() } }),
+    });
   }
 
   async map() {

@@ -77,8 +77,18 @@ function entry({ title, hint, keys, icon: name }) {
  * @param {HTMLDialogElement} dialog
  */
 export function closeOnBackdrop(dialog) {
+  // The dialog itself is also what is clicked in the gaps between its parts, and what a drag that began in a field ends on.
+  const isBeside = (/** @type {MouseEvent} */ { target, clientX, clientY }) => {
+    const { left, right, top, bottom } = dialog.getBoundingClientRect();
+    const inside = clientX >= left && clientX <= right && clientY >= top && clientY <= bottom;
+    return target === dialog && !inside;
+  };
+  let pressedBeside = false;
+  dialog.addEventListener("pointerdown", (event) => {
+    pressedBeside = isBeside(event);
+  });
   dialog.addEventListener("click", (event) => {
     const onClose = event.target instanceof Element && event.target.closest("[data-close]");
-    if (event.target === dialog || onClose) dialog.close();
+    if (onClose || (pressedBeside && isBeside(event))) dialog.close();
   });
 }

@@ -18,6 +18,7 @@
  *   show: (photo: Blob | null, size: {width: number, height: number}) => Promise<void>,
  *   cover: (edited: Uint8Array) => void,
  *   settle: (picture: Blob | null, signal?: AbortSignal) => Promise<void>,
+ *   encoded: (photo: Blob, how: {format: Edit["format"], quality?: number}) => Promise<Blob>,
  *   share: (share: number) => void,
  * }} PhotoPorts `sizeOf` and `reduced` reject when the browser cannot read the photo; `settle` shows a finished photo
  *   unless the signal is aborted first, and without one lets go of it at once; `share`: of the photo is painted over, 0…1
@@ -123,10 +124,17 @@ export class PhotoEditing {
       );
   }
 
-  /** @param {Pick<Change, "rect">} change of the painting on the easel */
-  changed({ rect }) {
+  /** @param {Pick<Change, "rect"> & {light?: boolean}} change of the painting on the easel */
+  changed({ rect, light = false }) {
     if (!this.document) return;
     this.#stop();
+    if (light && !this.edited.includes(1)) {
+      this.studio.ports.say({
+        what: t("The photo keeps its own light."),
+        why: t("Lights fall on what is painted over it, and nothing is yet."),
+        key: "photo-light",
+      });
+    }
     if (!rect) return;
     markEdited(this.document, rect, this.edited);
     this.stale = true;
@@ -151,17 +159,17 @@ export class PhotoEditing {
   }
 
   /**
-   * The finished photo, in its own size.
+   * The finished photo, in its own size; where nothing is painted over it that is the photo itself.
    *
    * @param {LabelDocument} painting
    * @param {{format: Edit["format"], quality?: number}} how
    * @returns {Promise<Blob>}
-   * @throws {DocumentError} when nothing is changed
    */
   async export(painting, how) {
     const { source } = painting;
     if (!source)
       throw new DocumentError("There is no photo under this painting.", "It began with labels.", "");
+    if (!editedOf(painting).includes(1)) return this.ports.encoded(source.blob, how);
     return this.ports.edit({ ...(await this.#editOf(painting)), photo: source.blob, ...how });
   }
 
@@ -178,7 +186,11 @@ export class PhotoEditing {
     const [seen, done] = [map, edits].map((plane) => ({ ...plane, data: plane.data.slice() }));
     this.applying = true;
     try {
-      const blob = await this.export(painting, { format: "png" });
+      const blob = await this.ports.edit({
+        ...(await this.#editOf(painting)),
+        photo: source.blob,
+        format: "png",
+      });
       // Whoever has gone to another painting stays there.
       if (studio.document !== painting) return;
       studio.hand.settle();

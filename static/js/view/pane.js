@@ -29,6 +29,8 @@ export class Pane {
     this.overlay = new Overlay(canvas, schedule);
     /** @type {Size} */
     this.size = { width: 1, height: 1 };
+    /** Called whenever the painting lies elsewhere or is of another size in it. */
+    this.placed = () => {};
     viewport.listen(() => this.place());
     new ResizeObserver(() => this.place()).observe(frame);
   }
@@ -46,6 +48,7 @@ export class Pane {
       viewport.zoom === 1 ? "" : `translate(${x - left}px, ${y - top}px) scale(${grown})`;
     board.toggleAttribute("data-crisp", scale * devicePixelRatio >= CRISP);
     this.overlay.place(this.size, devicePixelRatio, { scale, x, y });
+    this.placed();
   }
 
   /**

@@ -109,11 +109,24 @@ export async function pngOfPhoto(photo, side = Number.POSITIVE_INFINITY) {
 }
 
 /**
+ * @param {Blob} photo
+ * @param {{format: "png" | "webp" | "jpeg", quality?: number}} how `quality`: 1…100
+ * @returns {Promise<Blob>} the photo itself where it has that format
+ * @throws {DOMException} when the browser cannot read it
+ */
+export async function photoAs(photo, { format, quality }) {
+  const type = `image/${format}`;
+  if (photo.type === type) return photo;
+  return encoded(await createImageBitmap(photo), Number.POSITIVE_INFINITY, type, (quality ?? 92) / 100);
+}
+
+/**
  * @param {ImageBitmap} bitmap is closed
  * @param {number} side
  * @param {string} type
+ * @param {number} [quality] 0…1
  */
-function encoded(bitmap, side, type) {
+function encoded(bitmap, side, type, quality = 0.9) {
   const scale = Math.min(1, side / Math.max(bitmap.width, bitmap.height));
   const [width, height] = [bitmap.width, bitmap.height].map((one) => Math.max(1, Math.round(one * scale)));
   const canvas = new OffscreenCanvas(width, height);
@@ -121,5 +134,5 @@ function encoded(bitmap, side, type) {
   context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, width, height);
   bitmap.close();
-  return canvas.convertToBlob({ type, quality: 0.9 });
+  return canvas.convertToBlob({ type, quality });
 }
