@@ -118,6 +118,7 @@ def test_earlier_paintings_can_be_taken_up_again(studio: Studio) -> None:
     kept = page.locator("#start-kept .card")
     expect(kept).to_have_count(1)
     kept.click()
+    studio.until("s.studio.document.title !== 'Winter cabin'")
     assert np.array_equal(studio.labels, mine)
     studio.do("new")
     expect(kept).to_have_count(0)

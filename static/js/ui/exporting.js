@@ -142,6 +142,8 @@ export class Exporting {
    */
   async #photoToKeep(document, model) {
     const { state } = this.studio;
+    // The photo itself is kept anyway.
+    if (document.source && !this.studio.ports.photo().covers(document)) return null;
     try {
       // Another piece is painted by the model on the easel, which need not be its own.
       if (model === state.model)

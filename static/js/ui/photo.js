@@ -158,6 +158,11 @@ export class PhotoEditing {
     if (painted > 0) this.resting = setTimeout(() => this.#look(), REST);
   }
 
+  /** @param {LabelDocument} painting @returns {boolean} whether anything is painted over its photo */
+  covers(painting) {
+    return editedOf(painting).includes(1);
+  }
+
   /**
    * The finished photo, in its own size; where nothing is painted over it that is the photo itself.
    *
@@ -169,7 +174,7 @@ export class PhotoEditing {
     const { source } = painting;
     if (!source)
       throw new DocumentError("There is no photo under this painting.", "It began with labels.", "");
-    if (!editedOf(painting).includes(1)) return this.ports.encoded(source.blob, how);
+    if (!this.covers(painting)) return this.ports.encoded(source.blob, how);
     return this.ports.edit({ ...(await this.#editOf(painting)), photo: source.blob, ...how });
   }
 
@@ -220,7 +225,7 @@ export class PhotoEditing {
     studio.hand.settle();
     const { document: painting } = studio;
     const { selection, edits } = painting;
-    if (!selection && !editedOf(painting).includes(1)) {
+    if (!selection && !this.covers(painting)) {
       studio.hand.easel.refused(nothingChanged());
       return;
     }
