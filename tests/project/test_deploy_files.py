@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from fastapi.testclient import TestClient
 from pydantic import ValidationError
-from starlette.routing import BaseRoute, Route
 
 from server import cli
 from server.app import create_app
@@ -134,7 +134,7 @@ def test_a_class_has_seats_and_shares_for_all_of_it() -> None:
 
 
 def test_every_command_that_is_shown_exists() -> None:
-    shown = re.compile(r"(?:^|/bin/|-- |exec scenebrush )scenebrush ([a-z].*)")
+    shown = re.compile(r"(?:^|=\S+ |/bin/|-- |exec scenebrush )scenebrush ([a-z].*)")
     lines = [line for path in (PAGE, UNIT) for line in (shell_lines(path) or read(path).splitlines())]
     calls = [match[1].split() for line in lines if (match := shown.search(line))]
     assert len(calls) >= 6
@@ -201,6 +201,19 @@ def test_the_pages_files_are_not_counted_as_requests() -> None:
         assert not re.search(pattern[1], path)
 
 
+def test_nginx_keeps_the_pages_files_and_nothing_else() -> None:
+    for name in ("proxy_no_cache", "proxy_cache_bypass"):
+        assert directive(NGINX, name) == "$scenebrush_counted", "what is counted is somebody's own"
+    assert directive(NGINX, "limit_req_zone").split()[0] == "$scenebrush_counted"
+    with TestClient(create_app(DEFAULTS, FakeLibrary())) as http:
+        page = http.get("/", headers={"host": "localhost"})
+        asset = re.search(r"/assets/[^\"]+", page.text)
+        assert asset
+        kept = http.get(asset[0], headers={"host": "localhost"}).headers["cache-control"]
+        assert kept.startswith("public, max-age=")
+        assert http.get("/models", headers={"host": "localhost"}).headers["cache-control"] == "no-store"
+
+
 def test_metrics_stay_on_this_machine() -> None:
     pattern = re.search(r"location ~ (\S+) \{\s*return 404;", read(NGINX))
     assert pattern
@@ -211,9 +224,9 @@ def test_metrics_stay_on_this_machine() -> None:
     assert directive(CADDY, "respond") == "@metrics 404"
 
 
-def test_what_a_client_says_of_itself_is_not_passed_on_alone() -> None:
+def test_what_a_client_says_of_itself_is_not_passed_on() -> None:
     headers = dict(re.findall(r"proxy_set_header (\S+) (\S+);", read(NGINX)))
-    assert headers["X-Forwarded-For"] == "$proxy_add_x_forwarded_for"
+    assert headers["X-Forwarded-For"] == "$remote_addr"
     assert headers["X-Forwarded-Proto"] == "$scheme"
     assert headers["Host"] == "$http_host", "$host loses the port, and Origin has it"
     assert "trusted_proxies" not in read(CADDY), "Caddy sets X-Forwarded-For anew unless told to trust"
@@ -270,15 +283,11 @@ def test_proxies_outwait_the_server_and_drop_idle_lines_first() -> None:
     assert all(seconds(wait) > longest for wait in waits), f"of {waits} each must be longer than {longest} s"
     keep = [directive(NGINX, "keepalive_timeout"), directive(CADDY, "keepalive")]
     assert all(seconds(one) < config.timeout_keep_alive for one in keep)
-    assert f"pings each of them every\n{config.ws_ping_interval:g} s" in read(PAGE)
+    assert f"each of them every {config.ws_ping_interval:g} s" in read(PAGE)
     assert f"({DEFAULTS.request_timeout:g} s)" in read(PAGE)
 
 
 # -- Kubernetes ---------------------------------------------------------------------------------------------
-
-
-def _paths(routes: list[BaseRoute]) -> set[str]:
-    return {route.path for route in routes if isinstance(route, Route)}
 
 
 def test_probes_ask_for_what_there_is_under_a_name_that_is_answered() -> None:

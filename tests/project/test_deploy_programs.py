@@ -38,6 +38,7 @@ def test_nginx_takes_its_file(tmp_path: Path, certificate: tuple[Path, Path], be
     for theirs, ours in {
         "/etc/letsencrypt/live/paint.example/fullchain.pem": str(made),
         "/etc/letsencrypt/live/paint.example/privkey.pem": str(key),
+        "/var/cache/nginx-scenebrush": str(tmp_path / "cache"),
         # Not root, perhaps, and perhaps without IPv6.
         "listen [::]": "# listen [::]",
         "listen 80;": "listen 127.0.0.1:8080;",
