@@ -332,3 +332,44 @@ test("a picture that is decoded after a newer one is not shown", async () => {
     globalThis.createImageBitmap = createImageBitmap;
   }
 });
+
+test("a preview of fewer pixels is shown as large as the whole picture, which then replaces it", async () => {
+  const { createImageBitmap } = globalThis;
+  const sizes = [8, 4, 8, 16];
+  globalThis.createImageBitmap = /** @type {any} */ (
+    async () => {
+      const side = sizes.shift();
+      return { width: side, height: side, close: () => {} };
+    }
+  );
+  try {
+    const drawn = /** @type {number[][]} */ ([]);
+    const resized = /** @type {number[]} */ ([]);
+    const context = {
+      drawImage: (/** @type {any} */ { width }, /** @type {number[]} */ ...at) => drawn.push([width, ...at]),
+    };
+    const canvas = {
+      getContext: () => context,
+      get width() {
+        return resized.at(-1) ?? 1;
+      },
+      set width(to) {
+        resized.push(to);
+      },
+      height: 1,
+    };
+    const view = new PhotoView(/** @type {any} */ (canvas));
+    const whole = { width: 8, height: 8 };
+    for (let i = 0; i < 3; i++) await view.show(new Uint8Array(1), "jpeg", whole);
+    assert.deepEqual(drawn, [
+      [8, 0, 0, 8, 8],
+      [4, 0, 0, 8, 8],
+      [8, 0, 0, 8, 8],
+    ]);
+    assert.deepEqual(resized, [8], "the canvas keeps its size");
+    await view.show(new Uint8Array(1), "png");
+    assert.deepEqual(resized, [8, 16], "a picture that came with a painting has its own");
+  } finally {
+    globalThis.createImageBitmap = createImageBitmap;
+  }
+});
