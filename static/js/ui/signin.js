@@ -117,7 +117,10 @@ export class SignIn {
 
   /** The door has opened, whoever did it. */
   opened() {
-    if (this.studio.state.session === "out") this.#look();
+    if (this.studio.state.session === "out") {
+      this.studio.store.set({ session: "none" });
+      this.#look();
+    }
     this.ports.dismiss("sign-in");
     this.dialog.close();
   }
