@@ -26,6 +26,7 @@ from server.rendering import Rendered, RenderRequest
 from server.resources import find_page
 from server.routes import docs, edit, generate, health, live, models, segment, session, shares, studio, styles
 from server.scheduler import Turn
+from server.schemas import problem_responses
 from server.segmenting import Segmenters, default_folder
 from server.services import Services, batch_size
 from server.settings import Settings, refuse_several_workers
@@ -50,6 +51,7 @@ def create_app(settings: Settings, library: Library) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
         redirect_slashes=False,
+        responses=problem_responses(401, 429),  # the guard's, on every address
         lifespan=_lifespan,
     )
     app.state.services = services

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Final
-
-from starlette.types import Scope
+from collections.abc import Mapping
+from typing import Any, Final
 
 CLIENT: Final = "scenebrush.client"
 _IPV6_PREFIX: Final = 64  # what one household or one rented machine has: its last 64 bits are free to choose
 
 
-def client_of(scope: Scope) -> str:
+def client_of(scope: Mapping[str, Any]) -> str:
     """`token:ID`, or `address:ADDRESS` of the peer; an IPv6 address counts by its /64.
 
     The peer is what uvicorn takes it for: behind trusted proxies the last address in X-Forwarded-For that is
@@ -21,7 +20,7 @@ def client_of(scope: Scope) -> str:
     return known if isinstance(known, str) else address_client(scope)
 
 
-def address_client(scope: Scope) -> str:
+def address_client(scope: Mapping[str, Any]) -> str:
     """The peer's address as a client."""
     peer = scope.get("client")
     if not peer:

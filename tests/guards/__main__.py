@@ -53,16 +53,16 @@ def main(words: Sequence[str]) -> int:
 def _try_all(rules: Sequence[Rule], copies: list[Path]) -> list[Rule]:
     """The rules that nothing misses."""
     waiting, free, unmissed = list(rules), list(copies), list[Rule]()
-    running: dict[int, tuple[Rule, Path, float]] = {}
+    running: dict[int, tuple[Rule, Path, str, float]] = {}
     while waiting or running:
         while waiting and free:
             rule, copy = waiting.pop(0), free.pop()
-            file = copy / rule.file
-            file.write_text(without(rule, file.read_text(encoding="utf-8")), encoding="utf-8")
-            running[_start(copy, [rule.test])] = rule, copy, time.monotonic()
+            whole = (copy / rule.file).read_text(encoding="utf-8")
+            (copy / rule.file).write_text(without(rule, whole), encoding="utf-8")
+            running[_start(copy, [rule.test])] = rule, copy, whole, time.monotonic()
         child, status = os.wait()
-        rule, copy, started = running.pop(child)
-        shutil.copy(ROOT / rule.file, copy / rule.file)
+        rule, copy, whole, started = running.pop(child)
+        (copy / rule.file).write_text(whole, encoding="utf-8")
         free.append(copy)
         missed = _code_of(status) == _FAILED
         if not missed:
