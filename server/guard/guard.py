@@ -211,7 +211,7 @@ def open_guard(settings: Settings, metrics: Metrics) -> Guard:
 
 def token_needed() -> Problem:
     """Nothing that could be a token came."""
-    return _no_token(
+    return _token_problem(
         "token-needed",
         "A token is needed",
         "This server answers to those who have a token, and none came with the request.",
@@ -220,14 +220,14 @@ def token_needed() -> Problem:
 
 def token_unknown() -> Problem:
     """What came is no token, or one that does not hold any more: which of them is nobody's business."""
-    return _no_token(
+    return _token_problem(
         "token-unknown",
         "The token is not known",
         "It was never given out, has been taken back, or its time is over.",
     )
 
 
-def _no_token(code: str, title: str, detail: str) -> Problem:
+def _token_problem(code: str, title: str, detail: str) -> Problem:
     return Problem(
         401,
         code,
