@@ -82,7 +82,7 @@ class Guard:
         """Who sent this. A token that cannot be looked up is none: `admit` says why."""
         given = _given(Headers(scope=scope)) if self.tokens is not None else None
         token = None
-        if given is not None and self.tokens is not None and not self.tokens.broken:
+        if given is not None and self.tokens is not None:
             try:
                 token = self.tokens.find(given)
             except Problem:

@@ -144,6 +144,11 @@ def test_a_broken_file_lets_nobody_in(guarded: Callable[..., Any], tokens: Token
             problem(await http.post("/session", json={"token": given}), 503, "tokens-unreadable")
             assert (await http.get("/")).status_code == 200
             assert (await http.get("/session")).json()["required"]
+            tokens.path.unlink()
+            again = tokens.add("Anna", time.time())
+            while (mended := await http.get("/models", headers=bearer(again))).status_code == 503:
+                await asyncio.sleep(0.05)
+            assert mended.status_code == 200
 
     run(main())
 
