@@ -102,7 +102,7 @@ SHARES = (
 
 TIME = (
     Rule("a request ends", "server/guard/patience.py", "limit = asyncio.timeout(self._seconds)", "limit = asyncio.timeout(None)", _GATE + "test_a_request_that_takes_too_long_is_stopped"),
-    Rule("half an answer is cut", "server/guard/patience.py", "        abort()\n", "", _CONNECTIONS + "test_an_answer_in_the_middle_is_cut_when_its_time_is_over"),
+    Rule("half an answer is cut", "server/guard/patience.py", "limit = asyncio.timeout(self._seconds)", "limit = asyncio.timeout(60)", _CONNECTIONS + "test_an_answer_in_the_middle_is_cut_when_its_time_is_over"),
     Rule("a head comes", "server/guard/connections.py", '            return "head"\n', "            return None\n", _CONNECTIONS + "test_a_head_that_does_not_come_costs_the_connection"),
     Rule("the next head comes too", "server/guard/connections.py", "        if self.watch.head is None and (self._in_head or idle):\n", "        if False:\n", _CONNECTIONS + "test_the_next_head_of_a_kept_connection_is_awaited_too"),
     Rule("a head is small", "server/guard/connections.py", "if self._overhead > self._allowance or", "if", _CONNECTIONS + "test_a_head_has_an_end"),

@@ -289,8 +289,8 @@ def test_each_client_has_a_share_of_its_own(guarded: Callable[..., Any], tokens:
 
     async def main() -> None:
         async with guarded(client_rate=0.01, client_burst=2) as http:
-            for _ in range(3):
-                last = await http.get("/models", headers=bearer("sb_guess"))
+            for number in range(3):
+                last = await http.get("/models", headers=bearer(f"sb_guess{number}"))
             problem(last, 429, "too-many-requests")  # guesses count against the address
             for token in (anna, ben):
                 statuses = [(await http.get("/models", headers=bearer(token))).status_code for _ in range(3)]
