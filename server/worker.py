@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from engine import Library
 from server.errors import Problem
+from server.memory import low_memory
 from server.rendering import BatchKey, Rendered, Renderer, RenderRequest, batch_key
 from server.scheduler import QueueFullError, Scheduler, Turn
 
@@ -105,6 +106,7 @@ class DeviceWorker:
         self.ready = False
         self.draining = False
         self.broken = False
+        self.short_of_memory = False
         self._telling = False
 
     # Life
@@ -258,6 +260,8 @@ class DeviceWorker:
             raise out_of_order()
         if self.draining:
             raise going_away()
+        if self.short_of_memory:
+            raise low_memory()
 
     @property
     def documents(self) -> int:
@@ -265,6 +269,10 @@ class DeviceWorker:
         return self._renderer.kept
 
     # The device
+
+    async def between(self, work: Callable[[], T]) -> T:
+        """Run something on the device's thread between two uses of it."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _pump(self) -> None:
         """Use the device if it is free and somebody waits for it."""
