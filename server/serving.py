@@ -15,6 +15,8 @@ from server.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+_MESSAGES = 4  # of a socket that have come and were not read; a whole map may be one
+
 
 class DrainingServer(uvicorn.Server):
     """On SIGTERM or Ctrl+C, live painters hear `bye` before their sockets close; then uvicorn's own shutdown
@@ -61,6 +63,7 @@ def make_server(
         workers=1,
         ws="auto",
         ws_max_size=settings.max_message_bytes,
+        ws_max_queue=_MESSAGES,
         ws_per_message_deflate=False,  # maps come as runs and pictures compressed: it would only cost time
         log_config=None,
         access_log=False,
