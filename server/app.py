@@ -21,8 +21,10 @@ from server.guard.gate import Gate
 from server.guard.guard import open_guard
 from server.guard.patience import Patience
 from server.limits import Limits
+from server.memory import MemoryPolicy, MemoryWatch, limit_of, resident_bytes
 from server.metrics import Metrics
 from server.middleware import BodyLimit, HostGuard, OriginGuard, RequestContext, RootPath
+from server.reloading import Reloader, on_hangup
 from server.rendering import Rendered, RenderRequest
 from server.resources import find_page
 from server.routes import docs, edit, generate, health, live, models, segment, session, shares, studio, styles
@@ -110,12 +112,19 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     refuse_several_workers(os.environ, sys.argv)
     services: Services = app.state.services
     # Beside the first requests: /healthz and the page answer while the model loads.
-    beside = [asyncio.create_task(_warm_up(services)), asyncio.create_task(services.guard.keep())]
+    beside = [
+        asyncio.create_task(_warm_up(services)),
+        asyncio.create_task(services.guard.keep()),
+        asyncio.create_task(_memory_watch(services).keep()),
+    ]
     if services.sharing is not None:
         beside.append(asyncio.create_task(services.sharing.keep()))
+    reloader = Reloader(services)
     try:
-        yield
+        with on_hangup(reloader):
+            yield
     finally:
+        await reloader.stop()
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
@@ -125,6 +134,12 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         services.codec_pool.shutdown(cancel_futures=True)
         services.darkroom.close()
         log.info("stopped")
+
+
+def _memory_watch(services: Services) -> MemoryWatch:
+    worker, library = services.worker, services.library
+    policy = MemoryPolicy(limit_of(services.settings.memory_mb))
+    return MemoryWatch(policy, worker, lambda: worker.between(library.shed), resident_bytes)
 
 
 async def _warm_up(services: Services) -> None:

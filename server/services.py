@@ -97,6 +97,7 @@ def open_library(settings: Settings) -> Library:
         default=settings.default_model,
         cache_mb=settings.cache_mb,
         session_mb=settings.session_mb,
+        max_models=settings.max_models,
     )
 
 

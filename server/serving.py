@@ -24,6 +24,7 @@ _LOOK_EVERY_TICKS = 5  # of uvicorn's, ten a second
 
 WEDGED: Final = 70
 """The exit status of a process whose device does not answer (EX_SOFTWARE): to be started again."""
+_MESSAGES = 4  # of a socket that have come and were not read; a whole map may be one
 
 
 class DrainingServer(uvicorn.Server):
@@ -104,6 +105,7 @@ def make_server(
         port=settings.port,
         workers=1,
         ws_max_size=settings.max_message_bytes,
+        ws_max_queue=_MESSAGES,
         ws_per_message_deflate=False,  # maps come as runs and pictures compressed: it would only cost time
         log_config=None,
         access_log=False,

@@ -75,6 +75,18 @@ class Settings(BaseSettings):
         description="Most MiB that one live painter keeps between pictures, for previews: times "
         "SCENEBRUSH_MAX_PAINTERS for all of them.",
     )
+    memory_mb: int | None = Field(
+        default=None,
+        ge=0,
+        description="MiB of memory beyond which the server lets go of what it can make again, and then takes "
+        "in nobody new; 0 for no such limit. Unset: 90 % of the container's limit, else of the machine's "
+        "memory.",
+    )
+    max_models: int = Field(
+        default=4,
+        ge=1,
+        description="Most models and segmenters in memory at once; what was not used for longest makes room.",
+    )
     pretrained_segmenter: Path | None = Field(
         default=None,
         description="Folder of the pretrained segmenter that `scenebrush segmenter fetch` downloads. Unset: "
