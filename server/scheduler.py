@@ -31,11 +31,13 @@ _SMOOTHING: Final = 0.2
 
 
 class QueueFullError(Exception):
-    """No place left. `retry_after` estimates the seconds until the queue has moved on."""
+    """No place left. `retry_after` estimates the seconds until the queue has moved on; `uploads`: it is only
+    that too many bodies are read at once."""
 
-    def __init__(self, retry_after: float) -> None:
+    def __init__(self, retry_after: float, *, uploads: bool = False) -> None:
         super().__init__(f"the queue is full; try again in {retry_after:.1f} s")
         self.retry_after = retry_after
+        self.uploads = uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,8 @@ class Scheduler:
         self._round: OrderedDict[str, None] = OrderedDict({_REQUESTS: None})
         self._running: tuple[int, float] | None = None
         self._turn_seconds = _FIRST_GUESS
+        self.superseded = 0
+        """Revisions that no picture shows, since a newer one came before their turn."""
 
     # Painters
 
@@ -138,6 +142,8 @@ class Scheduler:
         mailbox = self._painters[painter]
         if mailbox.filled_at is None:
             mailbox.filled_at = now
+        else:
+            self.superseded += 1
         mailbox.changed_at, mailbox.key, mailbox.live, mailbox.failed = now, key, live, False
 
     def number_frame(self, painter: str, *, exact: bool = True) -> int:
@@ -184,7 +190,7 @@ class Scheduler:
         """A request's body is about to be read. Raises QueueFullError, also when no place is left for it."""
         self._check_places()
         if self._uploads >= self._max_uploads:
-            raise QueueFullError(self.retry_after())
+            raise QueueFullError(self.retry_after(), uploads=True)
         self._uploads += 1
 
     def end_upload(self) -> None:

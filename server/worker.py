@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from engine import Library
+from server import tracing
 from server.errors import Problem
 from server.rendering import BatchKey, Rendered, Renderer, RenderRequest, batch_key
 from server.scheduler import QueueFullError, Scheduler, Turn
@@ -145,7 +146,7 @@ class DeviceWorker:
         try:
             self.scheduler.begin_upload()
         except QueueFullError as error:
-            raise busy(error.retry_after) from None
+            raise busy(error.retry_after, uploads=error.uploads) from None
         try:
             yield
         finally:
@@ -189,8 +190,11 @@ class DeviceWorker:
         key = self._key_of(work) if isinstance(work, RenderRequest) else None
         self.scheduler.enqueue(place.key, self._clock(), key=key)
         try:
+            queued = self._clock()
             self._pump()
-            return await waiting.result
+            result, waited = await waiting.result
+            _trace_turn(queued, waited, self._clock())
+            return result, waited
         finally:
             del self._requests[place.key]
 
@@ -347,7 +351,13 @@ class DeviceWorker:
             waiting.result.set_result((result, turn.waited))
 
 
-def busy(retry_after: float) -> Problem:
+def _trace_turn(queued: float, waited: float, ended: float) -> None:
+    trace = tracing.current()
+    trace.step("queue", queued, queued + waited)
+    trace.step("render", queued + waited, ended)
+
+
+def busy(retry_after: float, *, uploads: bool = False) -> Problem:
     seconds = max(1, round(retry_after))
     return Problem(
         503,
@@ -357,6 +367,7 @@ def busy(retry_after: float) -> Problem:
         f"Try again in {seconds} s.",
         headers={"Retry-After": str(seconds)},
         extra={"retry_after": seconds},
+        counted_as="too-many-uploads" if uploads else "",
     )
 
 
