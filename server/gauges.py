@@ -31,6 +31,11 @@ def watch_server(metrics: Metrics, worker: DeviceWorker, library: Library) -> No
     metrics.watch("scenebrush_queued", "Requests waiting for the device.", lambda: scheduler.queued)
     metrics.watch("scenebrush_painters", "Live painters connected.", lambda: scheduler.painters)
     metrics.watch("scenebrush_documents", "Live documents kept on the device.", lambda: worker.documents)
+    metrics.watch(
+        "scenebrush_load_level",
+        "How far live painting is cut back: 0 not at all, 1 fewer frames, 2 smaller ones too.",
+        lambda: int(worker.level),
+    )
     metrics.watch_count(
         "scenebrush_superseded_renders",
         "Revisions that no frame shows, since a newer one came before their turn.",

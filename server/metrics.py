@@ -13,16 +13,12 @@ from prometheus_client.registry import Collector
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 _LAG_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
-Refusal = Literal["busy", "uploads", "painters", "sockets", "rate", "token", "stopping", "broken"]
+Refusal = Literal["busy", "uploads", "painters", "sockets", "rate", "working", "token", "stopping", "broken"]
 """Why work was turned away."""
 _REFUSAL_BY_CODE: Final[Mapping[str, Refusal]] = {
     "busy": "busy",
     "too-many-uploads": "uploads",
     "too-many-painters": "painters",
-    "too-many-sockets": "sockets",
-    "too-many-requests": "rate",
-    "token-needed": "token",
-    "token-unknown": "token",
     "going-away": "stopping",
     "out-of-order": "broken",
 }
@@ -76,11 +72,6 @@ class Metrics:
         self.live_bytes = self._counter("live_bytes", "Bytes of live messages, by direction.", "direction")
         self.closed = self._counter(
             "live_closed", "Live connections closed by the server, by close code.", "code"
-        )
-        self.load_level = Gauge(
-            "scenebrush_load_level",
-            "How far live painting is cut back: 0 not at all, 1 fewer frames, 2 smaller ones too.",
-            registry=self.registry,
         )
 
         # The process

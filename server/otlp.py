@@ -42,7 +42,7 @@ def open_tracer(endpoint: str | None, metrics: Metrics) -> Tracer:
     provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
     queue = None if "OTEL_BSP_MAX_QUEUE_SIZE" in os.environ else _QUEUE
     provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=queue))
-    return _OtlpTracer(provider)
+    return _OtlpTracer(provider, exporter)
 
 
 def _resource() -> Resource:
@@ -80,8 +80,9 @@ class _Exporter(SpanExporter):
 
 
 class _OtlpTracer(Tracer):
-    def __init__(self, provider: TracerProvider) -> None:
+    def __init__(self, provider: TracerProvider, exporter: SpanExporter) -> None:
         self._provider = provider
+        self._exporter = exporter
         self._tracer = provider.get_tracer("scenebrush", scenebrush_version())
         self._parents = TraceContextTextMapPropagator()
 
@@ -105,6 +106,7 @@ class _OtlpTracer(Tracer):
             async with asyncio.timeout(_SECONDS_TO_FLUSH):
                 await closed.wait()
         except TimeoutError:
+            self._exporter.shutdown()  # it tries no more
             log.warning("the last traces were not taken in time and are lost")
 
 

@@ -264,6 +264,11 @@ class DeviceWorker:
             raise going_away()
 
     @property
+    def level(self) -> int:
+        """How far live painting is cut back."""
+        return 0
+
+    @property
     def documents(self) -> int:
         """Live documents that the device keeps a painter for."""
         return self._renderer.kept
