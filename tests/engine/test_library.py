@@ -28,7 +28,8 @@ def test_models_are_found_by_id_and_the_first_is_the_default(library: Library) -
     assert "CPU" in library.device_name
 
 
-def test_warming_up_says_what_it_waits_for(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warming_up_says_what_it_waits_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library([folder], device="cpu")
     weights = "model first: weights are loaded"
     picture = "model first: kernels are ready, a first picture is painted"
     assert library.awaits == ("the device answers", weights, picture)
@@ -45,8 +46,9 @@ def test_warming_up_says_what_it_waits_for(library: Library, monkeypatch: pytest
     assert library.awaits == ()
 
 
-def test_a_model_that_does_not_load_is_what_is_waited_for(folder: Path) -> None:
-    library = Library([folder], device="cpu")
+def test_a_model_that_does_not_load_is_what_is_waited_for(tmp_path: Path) -> None:
+    write_tiny_model(tmp_path, "first")
+    library = Library([tmp_path], device="cpu")
     library.path().write_bytes(b"gone")
     with pytest.raises(CheckpointError):
         library.warm_up()

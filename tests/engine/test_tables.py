@@ -235,6 +235,9 @@ def test_rows_are_counted_as_found_or_computed(backend: str) -> None:
     other.render()
     new = sum(tables.computed for tables in tables_of(model)) - there
     assert rows.computed == there + new > there
+    other.apply(20, 20, labels[20:23, 20:23])
+    other.render()
+    assert rows.computed == there + new
     assert there < rows.found < 2 * there  # only what lies around the dab was looked up
     cache_of(model).budget = 0
     cache_of(model).trim()
