@@ -41,8 +41,7 @@ class Metrics:
             "request_seconds", "Seconds from a request's first byte to its answer's last.", "route"
         )
         self.refused = self._counter("refused", "Requests and painters turned away, by reason.", "reason")
-        for reason in get_args(Refusal):
-            self.refused.labels(reason)  # a rate over what has never been there is nothing, not 0
+        _begin(self.refused, *get_args(Refusal))
 
         # The line from a request or a stroke to the picture
         self.decode_seconds = self._seconds(
@@ -64,12 +63,14 @@ class Metrics:
 
         # Live painting
         self.frames = self._counter("frames", "Live frames sent, by quality.", "quality")
+        _begin(self.frames, "exact", "live")
         self.stroke_seconds = self._seconds(
             "stroke_to_frame_seconds",
             "Seconds from a change's arrival until the first frame that shows it was sent.",
             "quality",
         )
         self.live_bytes = self._counter("live_bytes", "Bytes of live messages, by direction.", "direction")
+        _begin(self.live_bytes, "in", "out")
         self.closed = self._counter(
             "live_closed", "Live connections closed by the server, by close code.", "code"
         )
@@ -126,6 +127,12 @@ class Metrics:
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def _begin(counter: Counter, *labels: str) -> None:
+    """Show a counter's values from the start: a rate over what has never been there is nothing, not 0."""
+    for label in labels:
+        counter.labels(label)
 
 
 class _Watched(Collector):
