@@ -37,6 +37,7 @@ from server.serving import make_server
 from server.settings import Settings, SeveralWorkersError, refuse_several_workers
 from server.sharing.database import UnusableDatabase
 from server.styles import decode_style_map
+from server.tracing import UntraceableError
 
 
 def settings_of(given: dict[str, object]) -> Settings:
@@ -266,7 +267,13 @@ def in_words(error: Exception) -> tuple[str, str, str] | None:
             return error.what, error.why, error.next
         case ValidationError():
             return "A value does not fit", _said(error), "--help lists options, docs/settings.md settings."
-        case MissingPageError() | SeveralWorkersError() | UnusableDatabase() | LabelError():
+        case (
+            MissingPageError()
+            | SeveralWorkersError()
+            | UnusableDatabase()
+            | UntraceableError()
+            | LabelError()
+        ):
             return str(error), "", ""
         case OSError():
             return error.strerror or "Reading or writing failed", str(error.filename or error), ""

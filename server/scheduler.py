@@ -48,11 +48,13 @@ _SMALLER: Final = 4.0  # times as dear as a live picture at half the size
 
 
 class QueueFullError(Exception):
-    """No place left. `retry_after` estimates the seconds until the queue has moved on."""
+    """No place left. `retry_after` estimates the seconds until the queue has moved on; `uploads`: it is only
+    that too many bodies are read at once."""
 
-    def __init__(self, retry_after: float) -> None:
+    def __init__(self, retry_after: float, *, uploads: bool = False) -> None:
         super().__init__(f"the queue is full; try again in {retry_after:.1f} s")
         self.retry_after = retry_after
+        self.uploads = uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,7 @@ class Scheduler:
         """A request's body is about to be read. Raises QueueFullError, also when no place is left for it."""
         self._check_places()
         if self._uploads >= self._max_uploads:
-            raise QueueFullError(self.retry_after())
+            raise QueueFullError(self.retry_after(), uploads=True)
         self._uploads += 1
 
     def end_upload(self) -> None:

@@ -300,6 +300,11 @@ class Settings(BaseSettings):
         default=True,
         description="Serve Prometheus metrics at /metrics.",
     )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="Address of an OpenTelemetry collector that takes traces by OTLP over HTTP, such as "
+        "http://collector:4318. Unset: as OTEL_EXPORTER_OTLP_ENDPOINT says, else there are no traces.",
+    )
     log_format: Literal["auto", "console", "json"] = Field(
         default="auto",
         description="Log lines for people (console) or machines (json); auto looks for a terminal.",

@@ -14,6 +14,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from engine import MAX_REGIONS
+from server import tracing
 from server.errors import Problem
 from server.json_text import TooManyValuesError, parse_json
 
@@ -42,6 +43,13 @@ async def read_upload(
     request: Request, fields: type[Fields], required: Sequence[str], optional: Sequence[str] = ()
 ) -> Upload[Fields]:
     """Read and check a body with these files. Raises Problem or pydantic's ValidationError."""
+    with tracing.step("upload"):
+        return await _read(request, fields, required, optional)
+
+
+async def _read(
+    request: Request, fields: type[Fields], required: Sequence[str], optional: Sequence[str]
+) -> Upload[Fields]:
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     names = (*required, *optional)
     if media == "multipart/form-data":

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from engine import MAX_REGIONS, MAX_STYLE, EngineError, UnknownModel, paints_styles_by_region
+from engine.device import DeviceMemory
+from engine.modulation import RowCount
 from models.labels import LabelSet, load_label_set
 from models.spec import ModelSpec, NamedStyle
 
@@ -159,6 +161,9 @@ class FakeLibrary:
     previews: bool = False
     poison: int | None = None
     cached_bytes: int = 4096
+    table_rows: RowCount = field(default_factory=lambda: RowCount(found=90, computed=10))
+    device_memory: DeviceMemory | None = None
+    awaits: tuple[str, ...] = ("model fake: weights are loaded",)
     failure: Exception | None = None
     failing: int = 1
     warm_up_failure: Exception | None = None
@@ -253,3 +258,4 @@ class FakeLibrary:
         self.warm_up_gate.wait(10)
         if self.warm_up_failure is not None:
             raise self.warm_up_failure
+        self.awaits = ()
