@@ -72,7 +72,7 @@ class RestClients:
         """Status, and the seconds that a refusal says to wait."""
         headers = {"Content-Type": "application/json", "Accept": "image/jpeg"}
         status, answered, _ = self._target.request("POST", "/generate", body, headers)
-        return status, float(answered.get("Retry-After") or 0) if status in REFUSED else 0.0
+        return status, _seconds(answered.get("Retry-After")) if status in REFUSED else 0.0
 
     def _note(self, status: int, seconds: float) -> None:
         if status == HTTPStatus.OK:
@@ -80,6 +80,11 @@ class RestClients:
         else:
             counter = self.journal.refusals if status in REFUSED else self.journal.errors
             counter[f"http {status}"] += 1
+
+
+def _seconds(retry_after: str | None) -> float:
+    """What a Retry-After says; none for a date, which a proxy may send."""
+    return float(retry_after) if retry_after and retry_after.isdecimal() else 0.0
 
 
 def random_request(model: Paintable, size: int, rng: np.random.Generator) -> bytes:

@@ -54,9 +54,13 @@ class Target:
 
 def target_of(url: str, *, token: str | None = None, allow_remote: bool = False) -> Target:
     """The server at `url`. Raises LoadError for no address of one, and for other machines unless allowed."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise _no_address(url) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise LoadError(f"{url!r}", "it is no address of a server", "Try http://127.0.0.1:8000.")
+        raise _no_address(url)
     if not (allow_remote or is_loopback(parts.hostname)):
         raise LoadError(
             f"{parts.hostname} is another machine",
@@ -65,8 +69,11 @@ def target_of(url: str, *, token: str | None = None, allow_remote: bool = False)
         )
     secure = parts.scheme == "https"
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    port = parts.port or (443 if secure else 80)
-    return Target(secure, parts.hostname, port, parts.path.rstrip("/"), headers)
+    return Target(secure, parts.hostname, port or (443 if secure else 80), parts.path.rstrip("/"), headers)
+
+
+def _no_address(url: str) -> LoadError:
+    return LoadError(f"{url!r}", "it is no address of a server", "Try http://127.0.0.1:8000.")
 
 
 def is_loopback(host: str) -> bool:

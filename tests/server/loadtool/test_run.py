@@ -125,7 +125,9 @@ def test_addresses(url: str, live: str) -> None:
     assert target.headers == {"Authorization": "Bearer sb_x"}
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ws://127.0.0.1", "http://"])
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8000", "ws://127.0.0.1", "http://", "http://127.0.0.1:port", "http://[::1"]
+)
 def test_what_is_no_address(url: str) -> None:
     with pytest.raises(LoadError, match="no address"):
         target_of(url)
