@@ -273,7 +273,7 @@ def test_what_came_before_the_model_failed_to_load_is_told(client: Client, libra
             waiting = asyncio.create_task(http.post("/generate", files={"mask": ids}))
             while not services.worker.scheduler.queued:
                 await asyncio.sleep(0.005)
-            with services.worker.place() as place:  # its body is still being read
+            with services.worker.place("somebody") as place:  # its body is still being read
                 library.warm_up_gate.set()
                 problem(await asyncio.wait_for(waiting, 5), 503, "out-of-order")
                 with pytest.raises(Problem, match="did not load"):
