@@ -72,6 +72,8 @@ const STANDS = 700;
 const THUMBNAIL = 256;
 /** Refusals that mean that the server's models are no longer those that the page knows. */
 const STALE = ["unknown-model", "wrong-label-set", "wrong-style"];
+/** The model that is painted with has been replaced: the painting is opened again with what the server has now. */
+const CHANGED = "model-changed";
 
 const base = document.querySelector('meta[name="scenebrush-base"]')?.getAttribute("content") ?? "";
 /** Where a token came with the address, nothing is asked for before the server has it. */
@@ -247,6 +249,10 @@ const live = new Live({
     if (free) show(free);
   },
   onRefusal({ title, detail, next, code }) {
+    if (code === CHANGED) {
+      loadModels();
+      return;
+    }
     const reload = code === "version" || code === "malformed";
     notices.say({
       ...noticeOf({ what: title, why: detail, next }, title),

@@ -443,7 +443,7 @@ def test_openapi_describes_every_route(client: Client) -> None:
         async with client() as http:
             document = (await http.get("/openapi.json")).json()
             paths = {"/generate", "/models", "/models/{model_id}", "/healthz", "/readyz", "/metrics"}
-            assert set(document["paths"]) == paths | {"/edit", "/segment", "/styles"}
+            assert set(document["paths"]) == paths | {"/edit", "/segment", "/styles", "/session"}
             body = document["paths"]["/generate"]["post"]["requestBody"]["content"]
             form = body["multipart/form-data"]["schema"]
             assert form["properties"]["mask"]["format"] == "binary"
