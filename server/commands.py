@@ -27,6 +27,7 @@ from server.app import create_app
 from server.codecs import decode_map, format_of_name
 from server.errors import Problem
 from server.limits import Limits
+from server.loadtool.errors import LoadError
 from server.protocol import PictureFormat
 from server.rendering import Renderer
 from server.requests import Order, check_format, order_of, picture_file
@@ -263,7 +264,7 @@ def in_words(error: Exception) -> tuple[str, str, str] | None:
     match error:
         case Problem():
             return error.title, error.detail, error.next_step
-        case EngineError() | CheckpointError():
+        case EngineError() | CheckpointError() | LoadError():
             return error.what, error.why, error.next
         case ValidationError():
             return "A value does not fit", _said(error), "--help lists options, docs/settings.md settings."

@@ -137,6 +137,8 @@ class FakePainter:
         assert self.labels is not None
         if self.library.poison is not None and (self.labels == self.library.poison).any():
             raise RuntimeError("poisoned")
+        if self.library.wedge is not None and (self.labels == self.library.wedge).any():
+            threading.Event().wait()  # for ever, as a driver that does not come back
         self.exact = quality == "exact" or not (self.library.previews and self.painted)
         self.painted = True
         picture = self.colours[self.labels].astype(np.int32)
@@ -154,12 +156,13 @@ class FakePainter:
 @dataclass
 class FakeLibrary:
     """`gate` pauses rendering, `exact_gate` that of exact pictures; `seconds` slows it, `failure` is raised
-    by the next `failing` renders, and every render of a map that holds `poison` fails. With `previews`, live
-    pictures but a painter's first are previews."""
+    by the next `failing` renders, and every render of a map that holds `poison` fails, of one that holds
+    `wedge` never ends. With `previews`, live pictures but a painter's first are previews."""
 
     seconds: float = 0.0
     previews: bool = False
     poison: int | None = None
+    wedge: int | None = None
     cached_bytes: int = 4096
     table_rows: RowCount = field(default_factory=lambda: RowCount(found=90, computed=10))
     device_memory: DeviceMemory | None = None
