@@ -34,6 +34,9 @@ def main() -> int:
     if options.child is not None:
         _child(options)
         return 0
+    if options.table:
+        print("\n".join(Report.from_json(line).row() for line in options.json.read_text().splitlines()))
+        return 0
     names = list(SHARES) if options.target == "all" else [options.target]
     faults = 0
     for name in names:
@@ -61,6 +64,7 @@ def _options() -> argparse.Namespace:
         "--keep", type=Path, default=Path("fuzzing-failures"), help="folder for inputs that fail"
     )
     options.add_argument("--json", type=Path, help="file to which each report is added as a line of JSON")
+    options.add_argument("--table", action="store_true", help="print the rows of that file instead")
     options.add_argument("--no-guide", action="store_true")
     options.add_argument("--replay", type=Path, metavar="FILE")
     options.add_argument("--child", type=Path, help=argparse.SUPPRESS)

@@ -88,6 +88,14 @@ class Report:
         said: dict[str, Any] = json.loads(text)
         return Report(**{**said, "verdicts": Counter(said["verdicts"])})
 
+    def row(self) -> str:
+        """A row of the table in docs/security.md."""
+        crashes = sum(self.crashes.values()) + self.hangs
+        memory = f"{self.rss_start:.0f} / {self.rss_warm:.0f} / {self.rss_end:.0f}"
+        how = "coverage" if self.guided else "made"
+        counts = f"{self.inputs:,} | {self.accepted:,} | {self.refused:,} | {crashes}"
+        return f"| {self.target}, {how} | {self.seed} | {counts} | {self.longest:.2f} s | {memory} |"
+
     def text(self) -> str:
         """For people."""
         kinds = ", ".join(f"{kind} {count}" for kind, count in self.verdicts.most_common())
@@ -118,7 +126,7 @@ class Run:
         self._keep = keep
         self._place = place
         self._started = time.monotonic()
-        signal.signal(signal.SIGPROF, _hang)
+        self._before = signal.signal(signal.SIGPROF, _hang)
         report.rss_start = rss()
 
     @property
@@ -148,6 +156,7 @@ class Run:
             report.rss_warm = rss()
 
     def finish(self) -> Report:
+        signal.signal(signal.SIGPROF, self._before)
         self.report.rss_end = rss()
         self.report.seconds = time.monotonic() - self._started
         return self.report
