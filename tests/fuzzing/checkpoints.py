@@ -7,11 +7,12 @@ of a file may run or take more memory than the file has.
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
-import os
 import pickletools
 import random
+import shutil
 import struct
 import tempfile
 import zipfile
@@ -45,11 +46,9 @@ _TINY = {"ngf": 1, "hidden": 2, "label_nc": 3, "dont_care": False, "instance": F
 
 @cache
 def _folder() -> Path:
-    """In memory where that is to be had: a million files are no work for a disk."""
-    memory = Path("/dev/shm")
-    return Path(
-        tempfile.mkdtemp(prefix="scenebrush-fuzz-", dir=memory if os.access(memory, os.W_OK) else None)
-    )
+    folder = tempfile.mkdtemp(prefix="scenebrush-fuzzing-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def written(data: bytes, name: str) -> Path:
