@@ -34,16 +34,22 @@ _UNSAID = "What a file does not say"
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
-@app.callback()
-def main(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
-) -> None:
-    """Paint a label map, see the photo. Begin with: scenebrush serve"""
-    if version:
+def _say_version(wanted: bool) -> None:
+    if wanted:
         from server.version import scenebrush_version
 
         typer.echo(scenebrush_version())
         raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and leave.", callback=_say_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Paint a label map, see the photo. Begin with: scenebrush serve"""
 
 
 @app.command()
