@@ -56,7 +56,7 @@ class Client:
         rng = self.rng
         self.epoch += rng.randrange(1, 3)
         self.spec = rng.choice(list(SPECS.values()))
-        self.size = rng.choice([(1, 1), (3, 2), (8, 8), (13, 7), (64, 32), (33, 47)])
+        self.size = rng.choice([(1, 1), (3, 2), (13, 7), (16, 17), (64, 32), (33, 47)])
         self.regions = rng.randrange(3) if self.spec.architecture == "styled-spade" else 0
         return _json(
             {
@@ -118,8 +118,8 @@ class Client:
             lambda: (TEXT, self.style()),
             lambda: (TEXT, _json({"type": "ack", "epoch": self.epoch, "frame": rng.randrange(1, 9)})),
             lambda: (TEXT, _json({"type": "ping", "t": rng.random()})),
-            *[lambda: (TAKE, b"x" * rng.randrange(2))] * 2,
-            lambda: (LOST, b""),
+            *[lambda: (TAKE, b"x" * rng.randrange(4))] * 3,
+            lambda: (LOST, b"x" * rng.randrange(8)),
         ]
         return rng.choice(deeds)()
 
@@ -138,11 +138,11 @@ def make(rng: random.Random) -> bytes:
     row = [(TEXT, client.open()), (BINARY, client.cells(protocol.WHOLE))]
     row += [client.step() for _ in range(rng.randrange(12))]
     if rng.random() < 0.2:
-        row += [(TEXT, client.open()), (BINARY, client.cells(protocol.WHOLE)), client.step(), (TAKE, b"")]
+        row += [(TEXT, client.open()), (BINARY, client.cells(protocol.WHOLE)), client.step(), (TAKE, b"xx")]
     for _ in range(min(len(row), rng.choice([0, 1, 1, 1, 2, 4]))):
         at = rng.randrange(len(row))
         row[at : at + 1] = _faulty(rng, *row[at])
-    return packed([*row, (TAKE, b"")])
+    return packed([*row, (TAKE, b""), (TAKE, b"xx")])
 
 
 def _faulty(rng: random.Random, kind: int, data: bytes) -> list[Step]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,11 +20,13 @@ def _models() -> FakeLibrary:
     library = FakeLibrary()
     # It paints at most 48 × 32: the device gets a map smaller than the canvas.
     library.add(fake_spec("small", options={"start_grid": [4, 6]}, architecture="styled-spade"))
+    # It has a second view of most canvases, at half their size.
+    library.add(replace(fake_spec("halved", architecture="styled-spade"), native_size=8))
     return library
 
 
 MODELS = _models()
-SPECS = {name: MODELS.spec(name) for name in ("fake", "city", "things", "small")}
+SPECS = {name: MODELS.spec(name) for name in ("fake", "city", "things", "small", "halved")}
 
 
 @dataclass
@@ -55,7 +57,8 @@ class Paper:
     regions: int
     revision: int | None = None
     held: bool = False
-    device: Device | None = None
+    devices: dict[bool, Device] = field(default_factory=dict)
+    """What the device has of it at its own size, and at half of it."""
 
     @property
     def by_region(self) -> bool:

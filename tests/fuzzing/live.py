@@ -14,6 +14,7 @@ import numpy as np
 from server import protocol
 from server.maps import resize_nearest
 from server.protocol import MalformedError
+from server.rendering import Document
 from server.session import Outcome, Session
 from tests.fuzzing.client import BINARY, TAKE, TEXT, make, steps
 from tests.fuzzing.desk import LIMITS, MODELS, Desk, Device, plain_cells
@@ -35,15 +36,20 @@ class Conversation:
         if kind == BINARY:
             return self._binary(data)
         if kind == TAKE:
-            self._take(exact=len(data) % 2 == 0)
+            self._take(exact=len(data) % 2 == 0, small=len(data) % 4 > 1)
         else:
-            self._lose()
+            self._lose(small=len(data) % 2 == 1, known=len(data) % 4 < 2, forgotten=len(data) % 8 > 3)
         return True
 
-    def _lose(self) -> None:
-        self.session.lost(self.desk.epoch or 0)
-        if self.desk.paper is not None:
-            self.desk.paper.device = None
+    def _lose(self, *, small: bool, known: bool, forgotten: bool) -> None:
+        """The device lost one of its copies, or forgot the small one, or lost one of another document."""
+        epoch = self.desk.epoch or 0
+        if small and known and forgotten:
+            self.session.drop_small()
+        else:
+            self.session.lost(Document("fuzz", epoch if known else epoch + 1, small))
+        if self.desk.paper is not None and known:
+            self.desk.paper.devices.pop(small, None)
 
     def _text(self, data: bytes) -> bool:
         try:
@@ -113,26 +119,29 @@ class Conversation:
             return
         assert (canvas.epoch, canvas.revision, canvas.held) == (paper.epoch, paper.revision, paper.held)
         assert len(canvas.regions) == paper.regions
-        assert np.array_equal(canvas.labels.cells, paper.labels), "the session's map is another"
-        assert np.array_equal(canvas.styles.cells, paper.styles), "the session's style plane is another"
+        assert np.array_equal(canvas._labels.cells, paper.labels), "the session's map is another"
+        assert np.array_equal(canvas._styles.cells, paper.styles), "the session's style plane is another"
 
-    def _take(self, *, exact: bool) -> None:
-        paper, request = self.desk.paper, self.session.take(exact=exact)
+    def _take(self, *, exact: bool, small: bool) -> None:
+        paper, request = self.desk.paper, self.session.take(exact=exact, small=small)
         if paper is None or paper.revision is None or paper.held:
             assert request is None
             return
         assert request is not None
         assert request.revision == paper.revision
+        assert request.document is not None
+        assert request.document.small == small
         size = (request.height, request.width)
         if request.fresh:
             assert request.changes
-            paper.device = Device(size, *(np.zeros(size, np.uint8) for _ in range(2)))
-        assert paper.device is not None, "the device was to go on with a document that it does not have"
-        assert paper.device.size == size
-        paper.device.apply(request)
+            paper.devices[small] = Device(size, *(np.zeros(size, np.uint8) for _ in range(2)))
+        assert small in paper.devices, "the device was to go on with a document that it does not have"
+        device = paper.devices[small]
+        assert device.size == size
+        device.apply(request)
         shown = np.where(paper.styles > paper.regions, 0, paper.styles).astype(np.uint8)
-        assert np.array_equal(paper.device.labels, resize_nearest(paper.labels, *size[::-1]))
-        assert np.array_equal(paper.device.styles, resize_nearest(shown, *size[::-1]))
+        assert np.array_equal(device.labels, resize_nearest(paper.labels, *size[::-1]))
+        assert np.array_equal(device.styles, resize_nearest(shown, *size[::-1]))
 
 
 def _check_frame(data: bytes) -> None:
