@@ -11,8 +11,16 @@ MODULES = {
     "labels": "tests.fuzzing.pictures",
     "checkpoints": "tests.fuzzing.checkpoints",
     "archives": "tests.fuzzing.packages",
+    "credentials": "tests.fuzzing.credentials",
 }
-SHARES = {"protocol": 0.55, "labels": 0.24, "checkpoints": 0.06, "archives": 0.12, "schema": 0.03}
+SHARES = {
+    "protocol": 0.53,
+    "labels": 0.24,
+    "checkpoints": 0.06,
+    "archives": 0.12,
+    "schema": 0.03,
+    "credentials": 0.02,
+}
 """Of all inputs: what is quick to read gets more of them."""
 ROOMS = ["server", "models"]
 

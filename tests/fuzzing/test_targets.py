@@ -19,6 +19,7 @@ from tests.fuzzing.targets import MODULES, SHARES, load_target
         ("labels", 2000, {"broken-image", "unknown-label", "unknown-colour", "transparent", "animated"}),
         ("checkpoints", 600, {"checkpoint", "spec", "labels"}),
         ("archives", 1000, {"broken-project", "project-version", "not-a-project"}),
+        ("credentials", 1500, {"unreadable", "unknown", "none", "setting"}),
     ],
 )
 def test_strange_inputs_are_refused_and_nothing_else(
