@@ -108,7 +108,7 @@ TIME = (
     Rule("a head is small", "server/guard/connections.py", "if self._overhead > self._allowance or", "if", _CONNECTIONS + "test_a_head_has_an_end"),
     Rule("few are pipelined", "server/guard/connections.py", " or len(self.pipeline) > _MOST_PIPELINED:", ":", _CONNECTIONS + "test_pipelined_requests_are_few"),
     Rule("an answer is read", "server/guard/connections.py", "        if _older(self._stalled, now, self._bounds.send_timeout):\n", "        if False:\n", _CONNECTIONS + "test_a_reader_that_takes_nothing_is_told_from_a_slow_one"),
-    Rule("and in good time", "server/guard/connections.py", '"unread" if _older(self.paused, now, self._bounds.request_timeout) else None', "None", _CONNECTIONS + "test_an_answer_that_is_read_drop_by_drop_ends"),
+    Rule("and in good time", "server/guard/connections.py", '"unread" if _older(self.paused, now, self._bounds.request_timeout) else None', "None", _CONNECTIONS + "test_a_reader_that_takes_nothing_is_told_from_a_slow_one"),
     Rule("what is closed goes", "server/guard/connections.py", "        if _older(self.closing, now, self._bounds.send_timeout):\n", "        if False:\n", _CONNECTIONS + "test_a_closed_connection_is_let_go"),
     Rule("somebody looks", "server/serving.py", "            look_at(self.server_state.connections, ", "            look_at([], ", _CONNECTIONS + "test_an_answer_that_nobody_reads_ends"),
     Rule("frames are read", "server/guard/connections.py", "            dropped(why)\n            transport.abort()\n", "            if isinstance(connection, BoundedHttp):\n                dropped(why)\n                transport.abort()\n", _CONNECTIONS + "test_a_page_that_does_not_read_loses_its_socket"),
@@ -122,12 +122,12 @@ TIME = (
 )  # fmt: skip
 
 SIZES = (
-    Rule("a body, as announced", "server/middleware.py", "if announced.isdecimal() and int(announced) > self._max_bytes:", "if False:", _GENERATE + "test_a_body_that_is_too_large_with_and_without_content_length"),
+    Rule("a body, as announced", "server/middleware.py", "if announced.isdecimal() and int(announced) > self._max_bytes:", "if False:", _CONNECTIONS + "test_a_body_that_is_announced_too_large_is_not_waited_for"),
     Rule("a body, as it comes", "server/middleware.py", "            if received > self._max_bytes:\n", "            if False:\n", _GENERATE + "test_a_body_that_is_too_large_with_and_without_content_length"),
     Rule("a live message", "server/serving.py", "        ws_max_size=settings.max_message_bytes,\n", "", _LIVE + "test_a_message_that_is_too_big"),
     Rule("no deflate", "server/serving.py", "ws_per_message_deflate=False", "ws_per_message_deflate=True", "tests/server/test_serving.py::test_forwarded_headers_are_believed_from_named_proxies_only"),
     Rule("a map's pixels", "server/codecs.py", "    if width * height > max_pixels:\n", "    if False:\n", "tests/server/test_codecs.py::test_the_limit_is_on_pixels"),
-    Rule("a map's two headers", "server/codecs.py", '                image.size == (header.width, header.height), "Its header', '                True, "Its header', "tests/server/test_codecs.py::test_a_webp_that_lies_about_its_size"),
+    Rule("a map's two headers", "server/codecs.py", '                image.size == (header.width, header.height), "Its header', '                True, "Its header', "tests/server/test_codecs.py::test_two_readings_of_a_size_that_differ_are_refused"),
     Rule("a photo's pixels", "server/photos.py", "    if header.width * header.height > max_pixels:\n", "    if False:\n", "tests/server/test_photos.py::test_pixels_are_counted_before_any_is_decoded"),
     Rule("one picture a file", "server/photos.py", "    if header.animated:\n", "    if False:\n", "tests/server/test_photos.py::test_hostile_files_are_refused"),
     Rule("a picture's size", "server/limits.py", "if max(width, height) > self.max_side or width * height > self.max_pixels:", "if False:", _GENERATE + "test_values_that_do_not_fit"),
