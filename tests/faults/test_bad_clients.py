@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.clients import Manner, bad_client
-from tests.faults.painter import FaultPainter, until
+from tests.faults.painter import GRASS, MOUNTAIN, SKY, FaultPainter, until
 from tests.faults.server import FaultyServer
 
 SETTINGS = {"ping_interval": 1, "ping_timeout": 4, "send_timeout": 1}
@@ -73,13 +73,19 @@ def test_who_paints_and_reads_nothing_gets_two_frames_and_is_dropped(server: Fau
         before = server.metrics()["scenebrush_frames_total"]
         with bad_client(server, "deaf") as deaf:
             await deaf.said("sending")
-            assert server.metrics()["scenebrush_frames_total"] <= before + 2
+            await until(lambda: server.metrics()["scenebrush_frames_total"] == before + 2, "its two frames")
+            async with FaultPainter(server.live) as good:
+                for label in (GRASS, MOUNTAIN, SKY):
+                    await good.paint(label)
+                    await good.picture()
+                assert good.page.journal.errors == {}
+                seen = len(good.frames)
             await deaf.said("dropped")
         await until(lambda: taken(server) == (0, 0), "its seat is free")
-        assert server.metrics()["scenebrush_frames_total"] == before + 2
+        assert server.metrics()["scenebrush_frames_total"] == before + 2 + seen
+        assert server.troubles() == []
 
     asyncio.run(main())
-    asyncio.run(beside(server, "deaf", "sending"))
 
 
 def test_who_says_much_and_reads_nothing_is_no_longer_listened_to_and_dropped(server: FaultyServer) -> None:
