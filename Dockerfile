@@ -15,7 +15,8 @@ WORKDIR /src
 
 # Dependencies alone first: a change of our code does not bring torch anew.
 COPY pyproject.toml constraints.txt ./
-RUN python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
+# Traces are sent where an environment variable says; what sends them is small, so it is always there.
+RUN python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*p["dependencies"], *p["optional-dependencies"]["telemetry"], sep="\n")' \
       > requirements.txt
 RUN if [ -n "$TORCH_INDEX" ]; then \
       PIP_INDEX_URL="$TORCH_INDEX" pip install --no-deps --constraint constraints.txt torch torchvision; \

@@ -28,7 +28,7 @@ CHROMIUM := $(shell command -v chromium chromium-browser google-chrome | head -n
 # The wrapper looks for a newer pyright on the network unless told not to.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help setup serve test check check-python check-js format bench bench-engine bench-ui bench-start smoke-train wheel lock chromium
+.PHONY: help setup serve test check check-python check-js format check-guards bench bench-engine bench-ui bench-start smoke-train wheel lock chromium
 
 help:  ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -96,6 +96,9 @@ ifneq ($(NPM),)
 	npx --no-install biome format --write .
 endif
 
+check-guards: setup  ## takes away each guard of the server in a copy, and demands that its test fails (ARGS="token")
+	$(PY) -m tests.guards $(ARGS)
+
 bench: setup  ## frame times and stroke-to-frame latency; JSON under benchmarks/results/
 	$(PY) -m benchmarks $(ARGS)
 
@@ -110,6 +113,10 @@ bench-ui: setup  ## what the page's own code costs per pointer event at 1024 × 
 
 bench-start: setup  ## from the navigation to the first frame drawn, on loopback (needs Chromium)
 	$(PY) -m benchmarks.start $(ARGS)
+
+.PHONY: bench-load
+bench-load: setup  ## many painters on a server of its own: frames, fairness, memory (ARGS="--curve 1,4,16 --seconds 60")
+	$(PY) -m benchmarks.load $(ARGS)
 
 bench-training: setup  ## pictures per second of training, plain against by label patterns
 	$(PY) -m benchmarks training $(ARGS)

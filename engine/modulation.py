@@ -7,7 +7,8 @@ is convolved instead, `DenseLevel`; which of the two depends on the map alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -42,6 +43,14 @@ def row_bytes(norms: Sequence[Norm], dtype: torch.dtype) -> int:
     return sum(2 * norm.channels for norm in norms) * dtype.itemsize + _VOCABULARY
 
 
+@dataclass
+class RowCount:
+    """Rows that maps asked for and that were there, and rows that had to be computed, since the start."""
+
+    found: int = 0
+    computed: int = 0
+
+
 class LevelTables:
     """The rows of all norms at one resolution of one model: a row per distinct window met so far.
 
@@ -50,10 +59,13 @@ class LevelTables:
     Args:
         norms: those at this resolution.
         codes: float32 (S, D), the style codes that cells name, where the hidden layer reads them (OASIS).
+        count: where rows are counted, together with those of other tables.
     """
 
-    def __init__(self, norms: Sequence[Norm], backend: Backend, codes: Tensor | None) -> None:
-        self.norms, self._backend = norms, backend
+    def __init__(
+        self, norms: Sequence[Norm], backend: Backend, codes: Tensor | None, count: RowCount | None = None
+    ) -> None:
+        self.norms, self._backend, self._count = norms, backend, count or RowCount()
         self.vocabulary, self.generation = Vocabulary(), 0
         self._styles = [norm.shared.style_rows(codes) for norm in norms]
         device, dtype = backend.device, backend.dtype
@@ -97,9 +109,13 @@ class LevelTables:
         """How many distinct windows there are among some."""
         return int(np.count_nonzero(np.bincount(numbers.ravel(), minlength=1)))
 
-    def use(self, numbers: Numbers, frame: int) -> None:
-        """Note that a frame takes these rows, and compute those that are new."""
-        numbers = numbers.ravel()
+    def use(self, numbers: Numbers, frame: int, distinct: int = 0) -> None:
+        """Note that a frame takes these rows, and compute those that are new.
+
+        `distinct`: how many windows there are among them, for the count of rows found; 0 for rows that were
+        asked for before.
+        """
+        numbers, before = numbers.ravel(), self._count.computed
         if self._used.size < self.vocabulary.count:
             grown = np.full(_grown(self._used.size, self.vocabulary.count), -1)
             grown[: self._used.size] = self._used
@@ -108,6 +124,7 @@ class LevelTables:
         if new.size:
             self._compute(np.unique(new))
         self._used[numbers] = frame
+        self._count.found += max(0, distinct - (self._count.computed - before))
 
     def table(self, norm: Norm) -> Tensor:
         """One norm's rows: (R, 2·C)."""
@@ -129,6 +146,14 @@ class LevelTables:
         self.vocabulary, self.generation, self._rows = vocabulary, self.generation + 1, rows
         self._used = np.full(count, -1)
         self._used[renumbered] = used
+
+    def let_go(self) -> int:
+        """Forget everything for good, whatever state it is in; how many bytes that was. Takes no memory."""
+        held = self.nbytes
+        self.generation += 1
+        self._rows.clear()
+        del self.vocabulary, self._used
+        return held
 
     def _compute(self, numbers: Numbers) -> None:
         """Compute the rows of distinct windows, in ascending order."""
@@ -154,6 +179,7 @@ class LevelTables:
             self._backend.tabulate(hidden.to(self.dtype), windows, norm.head, out=rows)
             if not in_a_row:
                 part[self._on_device(numbers)] = rows
+        self._count.computed += numbers.size
 
     def _on_device(self, numbers: Numbers) -> Tensor:
         return upload(numbers, self._backend.device)
@@ -187,23 +213,26 @@ class TableCache:
         self.budget = budget
         self.frame = 0
         self.held = 0  # bytes after the last frame; for whoever asks from another thread
-        self._sets: dict[tuple[str, bytes], list[LevelTables]] = {}
+        self._sets: dict[tuple[Hashable, bytes], list[LevelTables]] = {}
+        self._over: deque[Hashable] = deque()  # owners that are gone, from whatever thread
+        self.rows = RowCount()  # likewise
 
     @property
     def nbytes(self) -> int:
         return sum(tables.nbytes for tables in self._all())
 
     def tables(
-        self, model: str, norms: Sequence[Sequence[Norm]], backend: Backend, codes: Tensor | None
+        self, owner: Hashable, norms: Sequence[Sequence[Norm]], backend: Backend, codes: Tensor | None
     ) -> list[LevelTables]:
         """One model's tables, by level; under each set of style codes others, where labels and style mix."""
-        key = (model, b"" if codes is None else codes.cpu().numpy().tobytes())
+        key = (owner, b"" if codes is None else codes.cpu().numpy().tobytes())
         if key not in self._sets:
-            self._sets[key] = [LevelTables(level, backend, codes) for level in norms]
+            self._sets[key] = [LevelTables(level, backend, codes, self.rows) for level in norms]
         return self._sets[key]
 
     def begin_frame(self) -> int:
         """Its number."""
+        self.tidy()
         for tables in self._all():
             if tables.vocabulary.full:
                 tables.forget(self.frame + 1)
@@ -220,6 +249,29 @@ class TableCache:
             note_rows()
             self.trim()
         self.held = self.nbytes
+
+    def drop(self, owner: Hashable) -> None:
+        """A model is gone, and its tables with it: at the next `tidy`. From any thread."""
+        self._over.append(owner)
+
+    def tidy(self) -> None:
+        """Forget the tables of models that are gone."""
+        while self._over:
+            self.forget(self._over.popleft())
+
+    def forget(self, owner: Hashable) -> int:
+        """Forget one model's tables, whatever state they are in; how many bytes that was.
+
+        Canvases that still know some of them find that these have moved on.
+        """
+        keys = [key for key in self._sets if key[0] == owner]
+        held = sum(tables.let_go() for key in keys for tables in self._sets.pop(key))
+        self.held = self.nbytes
+        return held
+
+    def clear(self) -> int:
+        """Forget everything, likewise."""
+        return sum(self.forget(owner) for owner in {key[0] for key in self._sets})
 
     def trim(self) -> None:
         """Meet the budget: where it is exceeded, forget what has not been used for longest, down to half of

@@ -17,17 +17,26 @@ from engine import Library
 from server import errors
 from server.darkroom import Darkroom
 from server.device import ThreadDevice
+from server.gauges import watch_server
+from server.guard.gate import Gate
+from server.guard.guard import open_guard
+from server.guard.patience import Patience
 from server.limits import Limits
+from server.loop_lag import measure_lag
+from server.memory import MemoryPolicy, MemoryWatch, limit_of, resident_bytes
 from server.metrics import Metrics
 from server.middleware import BodyLimit, HostGuard, OriginGuard, RequestContext, RootPath
+from server.reloading import Reloader, on_hangup
 from server.rendering import Rendered, RenderRequest
 from server.resources import find_page
-from server.routes import docs, edit, generate, health, live, models, segment, shares, studio, styles
+from server.routes import docs, edit, generate, health, live, models, segment, session, shares, studio, styles
 from server.scheduler import Turn
+from server.schemas import problem_responses
 from server.segmenting import Segmenters, default_folder
 from server.services import Services, batch_size
 from server.settings import Settings, refuse_several_workers
 from server.sharing.service import open_sharing
+from server.tracing import open_tracer
 from server.version import scenebrush_version
 from server.worker import DeviceWorker
 
@@ -48,10 +57,11 @@ def create_app(settings: Settings, library: Library) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
         redirect_slashes=False,
+        responses=problem_responses(401, 429),  # the guard's, on every address
         lifespan=_lifespan,
     )
     app.state.services = services
-    errors.install(app)
+    errors.install(app, services.metrics.refuse_by)
     _add_routes(app, services)
     _add_middleware(app, services)
     return app
@@ -59,6 +69,7 @@ def create_app(settings: Settings, library: Library) -> FastAPI:
 
 def _services(settings: Settings, library: Library) -> Services:
     metrics = Metrics()
+    tracer = open_tracer(settings.otlp_endpoint, os.environ, metrics)
 
     def observe(request: RenderRequest, rendered: Rendered, turn: Turn) -> None:
         source = "live" if turn.painter is not None else "rest"
@@ -77,25 +88,21 @@ def _services(settings: Settings, library: Library) -> Services:
         observe=observe,
         watchdog=settings.watchdog_seconds,
     )
-    metrics.watch("scenebrush_queued", "Requests waiting for the device.", lambda: worker.scheduler.queued)
-    metrics.watch("scenebrush_painters", "Live painters connected.", lambda: worker.scheduler.painters)
-    metrics.watch("scenebrush_documents", "Live documents kept on the device.", lambda: worker.documents)
-    metrics.watch(
-        "scenebrush_load_level", "0 normal, 1 slower, 2 smaller live pictures.", lambda: int(worker.level)
-    )
-    metrics.watch("scenebrush_cached_bytes", "Bytes of modulation tables kept.", lambda: library.cached_bytes)
+    watch_server(metrics, worker, library)
     return Services(
         settings=settings,
         limits=Limits(settings.max_side, settings.max_pixels),
         library=library,
         worker=worker,
         metrics=metrics,
+        tracer=tracer,
         page=find_page(),
         codec_pool=ThreadPoolExecutor(_CODEC_THREADS, "codec"),
         painters=set(),
         darkroom=Darkroom(_PHOTOS, max(1, settings.queue_length // 2)),
         segmenters=segmenters,
         sharing=open_sharing(settings),
+        guard=open_guard(settings, metrics),
     )
 
 
@@ -104,12 +111,20 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     refuse_several_workers(os.environ, sys.argv)
     services: Services = app.state.services
     # Beside the first requests: /healthz and the page answer while the model loads.
-    beside = [asyncio.create_task(_warm_up(services))]
+    beside = [
+        asyncio.create_task(_warm_up(services)),
+        asyncio.create_task(services.guard.keep()),
+        asyncio.create_task(_memory_watch(services).keep()),
+        asyncio.create_task(measure_lag(services.metrics.lag_seconds)),
+    ]
     if services.sharing is not None:
         beside.append(asyncio.create_task(services.sharing.keep()))
+    reloader = Reloader(services)
     try:
-        yield
+        with on_hangup(reloader):
+            yield
     finally:
+        await reloader.stop()
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
@@ -118,7 +133,14 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
             await services.sharing.close()
         services.codec_pool.shutdown(cancel_futures=True)
         services.darkroom.close()
+        await services.tracer.close()
         log.info("stopped")
+
+
+def _memory_watch(services: Services) -> MemoryWatch:
+    worker, library = services.worker, services.library
+    policy = MemoryPolicy(limit_of(services.settings.memory_mb))
+    return MemoryWatch(policy, worker, lambda: worker.between(library.shed), resident_bytes)
 
 
 async def _warm_up(services: Services) -> None:
@@ -144,6 +166,7 @@ def _add_routes(app: FastAPI, services: Services) -> None:
     app.include_router(models.router)
     app.include_router(health.router)
     app.include_router(live.router)
+    app.include_router(session.router)
     if services.sharing is not None:
         app.include_router(shares.router)
         app.include_router(shares.page_router)
@@ -158,6 +181,8 @@ def _add_middleware(app: FastAPI, services: Services) -> None:
     """The last one added is the outermost."""
     settings = services.settings
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, timeout=settings.body_timeout)
+    app.add_middleware(Patience, seconds=settings.request_timeout)
+    app.add_middleware(Gate, guard=services.guard)  # inside CORS, which answers preflights without a token
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -179,6 +204,6 @@ def _add_middleware(app: FastAPI, services: Services) -> None:
         )
     app.add_middleware(OriginGuard, allowed=settings.origins)
     app.add_middleware(HostGuard, hosts=settings.hosts)
-    app.add_middleware(RequestContext, metrics=services.metrics)
+    app.add_middleware(RequestContext, metrics=services.metrics, tracer=services.tracer, hsts=settings.hsts)
     if settings.root_path:
         app.add_middleware(RootPath, root_path=settings.root_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http.client import responses
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from engine import EngineError, UnknownModel
+from engine import EngineError, ModelChanged, OutOfMemory, UnknownModel
 
 CLIENT_CLOSED_REQUEST: Final = 499  # nginx's number; nobody reads the answer, the log does
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -34,6 +34,7 @@ class Problem(Exception):
         *,
         headers: Mapping[str, str] | None = None,
         extra: Mapping[str, Any] | None = None,
+        counted_as: str = "",
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -43,6 +44,7 @@ class Problem(Exception):
         self.next_step = next_step
         self.headers = dict(headers or {})
         self.extra = dict(extra or {})
+        self.counted_as = counted_as or code  # where metrics tell apart what clients need not
 
     def response(self, request_id: str = "") -> Response:
         body = {
@@ -63,7 +65,37 @@ def from_engine(error: EngineError) -> Problem:
     detail = f"{error.what[:1].upper()}{error.what[1:]}: {error.why}."
     if isinstance(error, UnknownModel):
         return Problem(404, "unknown-model", "Unknown model", detail, error.next)
+    if isinstance(error, ModelChanged):
+        return model_changed(detail)
     return Problem(422, "not-paintable", "This cannot be painted", detail, error.next)
+
+
+def model_changed(detail: str) -> Problem:
+    """What was asked for was meant for a model whose file has been replaced since."""
+    return Problem(
+        409,
+        "model-changed",
+        "The model has changed",
+        detail,
+        "Fetch /models again, convert the map to the model's labels, and ask again.",
+    )
+
+
+_SECONDS_TO_FREE: Final = 5
+
+
+def out_of_memory(error: MemoryError) -> Problem:
+    """There was no memory for this one request; others go on."""
+    said = error.next if isinstance(error, OutOfMemory) else "Ask for less at once."
+    return Problem(
+        503,
+        "out-of-memory",
+        "Not enough memory",
+        "There was not enough memory for this, even after the server had let go of what it can make again.",
+        f"Try again in {_SECONDS_TO_FREE} s. {said}",
+        headers={"Retry-After": str(_SECONDS_TO_FREE)},
+        extra={"retry_after": _SECONDS_TO_FREE},
+    )
 
 
 def internal() -> Problem:
@@ -132,8 +164,8 @@ def problem_of(error: Exception) -> Problem:
     match error:
         case Problem():
             return error
-        case EngineError():
-            return from_engine(error)
+        case EngineError() | MemoryError():
+            return out_of_memory(error) if isinstance(error, MemoryError) else from_engine(error)
         case HTTPException():
             return from_status(error.status_code, error.detail or "", error.headers)
         case RequestValidationError():
@@ -144,17 +176,19 @@ def problem_of(error: Exception) -> Problem:
             return internal()
 
 
-def install(app: FastAPI) -> None:
-    """Answer every error of the app and its framework with a problem document."""
+def install(app: FastAPI, tell: Callable[[str], None]) -> None:
+    """Answer every error of the app and its framework with a problem document, and tell its code."""
 
     async def respond(request: Request, error: Exception) -> Response:
-        return problem_of(error).response(request_id(request))
+        problem = problem_of(error)
+        tell(problem.counted_as)
+        return problem.response(request_id(request))
 
     async def let_go(_request: Request, _error: Exception) -> Response:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
 
     app.add_exception_handler(ClientDisconnect, let_go)
-    for kind in (Problem, EngineError, HTTPException, RequestValidationError, ValidationError):
+    for kind in (Problem, EngineError, MemoryError, HTTPException, RequestValidationError, ValidationError):
         app.add_exception_handler(kind, respond)
 
 

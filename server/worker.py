@@ -18,8 +18,10 @@ from typing import Any, Final, Protocol, TypeVar
 import structlog
 
 from models.spec import ModelSpec
+from server import tracing
 from server.device import Call, Device, Result, Work
 from server.errors import Problem
+from server.memory import low_memory
 from server.rendering import BatchKey, Rendered, RenderRequest, batch_key
 from server.scheduler import Level, QueueFullError, Scheduler, Turn
 
@@ -132,6 +134,7 @@ class DeviceWorker:
         self.draining = False
         self.broken = False
         self.wedged = False
+        self.short_of_memory = False
         self._telling = False
 
     # Life
@@ -172,7 +175,7 @@ class DeviceWorker:
         try:
             self.scheduler.begin_upload()
         except QueueFullError as error:
-            raise busy(error.retry_after) from None
+            raise busy(error.retry_after, uploads=error.uploads) from None
         try:
             yield
         finally:
@@ -217,8 +220,11 @@ class DeviceWorker:
         key = self._key_of(work) if isinstance(work, RenderRequest) else None
         self.scheduler.enqueue(place.key, self._clock(), key=key, client=place.client)
         try:
+            queued = self._clock()
             self._pump()
-            return await waiting.result
+            result, waited = await waiting.result
+            _trace_turn(queued, waited, self._clock())
+            return result, waited
         finally:
             del self._requests[place.key]
 
@@ -291,6 +297,8 @@ class DeviceWorker:
         self._check_whole()
         if self.draining:
             raise going_away()
+        if self.short_of_memory:
+            raise low_memory()
 
     def _check_whole(self) -> None:
         if self.broken:
@@ -321,6 +329,10 @@ class DeviceWorker:
             customer.load_changed(level, painters)
 
     # The device
+
+    async def between(self, work: Callable[[], T]) -> T:
+        """Run something on the device's thread between two uses of it."""
+        return await self._device.between(work)
 
     def _pump(self) -> None:
         """Use the device as far as it is free and somebody waits for it."""
@@ -423,7 +435,13 @@ class DeviceWorker:
             waiting.result.set_result((result, turn.waited))
 
 
-def busy(retry_after: float) -> Problem:
+def _trace_turn(queued: float, waited: float, ended: float) -> None:
+    trace = tracing.current()
+    trace.step("queue", queued, queued + waited)
+    trace.step("render", queued + waited, ended)
+
+
+def busy(retry_after: float, *, uploads: bool = False) -> Problem:
     seconds = max(1, round(retry_after))
     return Problem(
         503,
@@ -433,6 +451,7 @@ def busy(retry_after: float) -> Problem:
         f"Try again in {seconds} s.",
         headers={"Retry-After": str(seconds)},
         extra={"retry_after": seconds},
+        counted_as="too-many-uploads" if uploads else "",
     )
 
 

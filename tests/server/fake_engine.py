@@ -6,13 +6,15 @@ previews are without the style.
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from engine import MAX_REGIONS, MAX_STYLE, EngineError, UnknownModel, paints_styles_by_region
+from engine.device import DeviceMemory
+from engine.modulation import RowCount
 from models.labels import LabelSet, load_label_set
 from models.spec import ModelSpec, NamedStyle
 
@@ -135,6 +137,8 @@ class FakePainter:
         assert self.labels is not None
         if self.library.poison is not None and (self.labels == self.library.poison).any():
             raise RuntimeError("poisoned")
+        if self.library.wedge is not None and (self.labels == self.library.wedge).any():
+            threading.Event().wait()  # for ever, as a driver that does not come back
         self.exact = quality == "exact" or not (self.library.previews and self.painted)
         self.painted = True
         picture = self.colours[self.labels].astype(np.int32)
@@ -152,13 +156,17 @@ class FakePainter:
 @dataclass
 class FakeLibrary:
     """`gate` pauses rendering, `exact_gate` that of exact pictures; `seconds` slows it, `failure` is raised
-    by the next `failing` renders, and every render of a map that holds `poison` fails. With `previews`, live
-    pictures but a painter's first are previews."""
+    by the next `failing` renders, and every render of a map that holds `poison` fails, of one that holds
+    `wedge` never ends. With `previews`, live pictures but a painter's first are previews."""
 
     seconds: float = 0.0
     previews: bool = False
     poison: int | None = None
+    wedge: int | None = None
     cached_bytes: int = 4096
+    table_rows: RowCount = field(default_factory=lambda: RowCount(found=90, computed=10))
+    device_memory: DeviceMemory | None = None
+    awaits: tuple[str, ...] = ("model fake: weights are loaded",)
     failure: Exception | None = None
     failing: int = 1
     warm_up_failure: Exception | None = None
@@ -172,6 +180,8 @@ class FakeLibrary:
     device_name: str = "cpu"
     precision: str = "fp32"
     problems: list[str] = field(default_factory=list)
+    file_problems: list[str] = field(default_factory=list)
+    shed_count: int = 0
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -203,8 +213,15 @@ class FakeLibrary:
     def parameters(self, model_id: str | None = None) -> int:
         return len(self.spec(model_id).labels.labels)
 
-    def painter(self, model_id: str | None, width: int, height: int) -> FakePainter:
-        return FakePainter(self, self.spec(model_id), width, height)
+    def painter(self, model: str | ModelSpec | None, width: int, height: int) -> FakePainter:
+        return FakePainter(self, model if isinstance(model, ModelSpec) else self.spec(model), width, height)
+
+    def with_room(self, work: Callable[[], Any]) -> Any:
+        return work()
+
+    def shed(self) -> int:
+        self.shed_count += 1
+        return self.cached_bytes
 
     def render_many(self, painters: Sequence[FakePainter], quality: str = "exact") -> list[np.ndarray]:
         self.work(quality)
@@ -236,7 +253,7 @@ class FakeLibrary:
         nearest = np.square(photo[:, :, None].astype(np.int32) - colours).sum(3).argmin(2)
         return np.array([label.id for label in labels], np.uint8)[nearest]
 
-    def style_of(self, photo: np.ndarray, model_id: str | None = None) -> tuple[float, ...]:
+    def style_of(self, photo: np.ndarray, model: str | ModelSpec | None = None) -> tuple[float, ...]:
         self.work("exact")
         return (*(photo.reshape(-1, 3).mean(0) / 255).tolist(), 0.0)
 
@@ -244,3 +261,4 @@ class FakeLibrary:
         self.warm_up_gate.wait(10)
         if self.warm_up_failure is not None:
             raise self.warm_up_failure
+        self.awaits = ()
