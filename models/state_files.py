@@ -115,7 +115,7 @@ def _check_archive(path: Path) -> None:
     try:
         reader = cast("Any", torch)._C.PyTorchFileReader(str(path))  # noqa: SLF001
         data: bytes = reader.get_record("data.pkl")
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:  # the reader's own words may quote a name of the file
         raise _unreadable(
             path, f"a zip archive that torch cannot read as tensors ({_first_line(error)})", _UNPACK
         ) from error

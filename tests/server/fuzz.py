@@ -504,6 +504,7 @@ def server_process(model: str, more: Mapping[str, str] | None = None) -> Iterato
         "SCENEBRUSH_LOG_FORMAT": "json",
         "SCENEBRUSH_MAX_BODY_BYTES": str(2**20),
         "SCENEBRUSH_BODY_TIMEOUT": "5",
+        "SCENEBRUSH_CLIENT_RATE": "0",  # one client asks for everything
     }
     with (
         tempfile.NamedTemporaryFile("w+", suffix=".log") as log,

@@ -693,7 +693,7 @@ def test_many_photos_leave_places_to_those_who_paint(client: Client) -> None:
     labels = palette_png(np.full((64, 64), SKY, np.uint8))
 
     async def main() -> None:
-        async with client(queue_length=4) as http:
+        async with client(queue_length=4, client_requests=0) as http:
             edits = [asyncio.create_task(edited(http, source, region, action="resample")) for _ in range(12)]
             while not http.app.state.services.darkroom.there >= 2:  # type: ignore[attr-defined]
                 await asyncio.sleep(0.001)
