@@ -87,7 +87,7 @@ def test_live_frames_and_their_steps(library: FakeLibrary) -> None:
     library.previews = True
     with collector() as found:
         with served(library, otlp_endpoint=found.url) as server:
-            server.services.worker.scheduler._shortest_rest = server.services.worker.scheduler._rest = 0.2
+            server.services.worker.scheduler._shortest_rest = 0.2
             with page(server) as one:
                 key = one.open()["session"]
                 one.whole()
