@@ -191,6 +191,11 @@ class Library:
         """Bytes of modulation tables that the last frame left, over all models. From any thread."""
         return self._cache.held
 
+    def loaded(self) -> list[str]:
+        """Ids of the models whose weights are in memory, in the order in which they were loaded. From any
+        thread."""
+        return list(self._loaded)
+
     def _model(self, model_id: str) -> Model | PlainModel:
         with self._lock:
             if model_id not in self._loaded:

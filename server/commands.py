@@ -48,6 +48,9 @@ def serve(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl+C."""
     refuse_several_workers()
     logs.configure(settings.log_format, settings.log_level)
+    if settings.ray:
+        _serve_cluster(settings)
+        return
     server = make_server(create_app(settings, open_library(settings)), settings, on_started=_say_where)
     try:
         server.run()
@@ -55,6 +58,20 @@ def serve(settings: Settings) -> None:
         return  # the server has drained, and passes Ctrl+C on for those who want to know
     if not server.started:
         raise typer.Exit(1)
+
+
+def _serve_cluster(settings: Settings) -> None:
+    try:
+        from server.cluster.launch import serve_cluster  # noqa: PLC0415 (an extra, and slow to import)
+    except ModuleNotFoundError as error:
+        raise Problem(
+            501,
+            "extra-missing",
+            "Many machines need an extra",
+            f"The library {error.name} is not installed.",
+            "Install it: pip install 'scenebrush[ray]'",
+        ) from None
+    serve_cluster(settings, on_started=_say_where)
 
 
 def _say_where(url: str) -> None:

@@ -203,6 +203,9 @@ class FakeLibrary:
     def parameters(self, model_id: str | None = None) -> int:
         return len(self.spec(model_id).labels.labels)
 
+    def loaded(self) -> list[str]:
+        return [self.default_id]
+
     def painter(self, model_id: str | None, width: int, height: int) -> FakePainter:
         return FakePainter(self, self.spec(model_id), width, height)
 
