@@ -16,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from engine import Library
 from server import errors
 from server.darkroom import Darkroom
+from server.device import ThreadDevice
 from server.limits import Limits
 from server.metrics import Metrics
 from server.middleware import BodyLimit, HostGuard, OriginGuard, RequestContext, RootPath
@@ -65,17 +66,23 @@ def _services(settings: Settings, library: Library) -> Services:
         metrics.render_seconds.labels(request.model, source, quality).observe(rendered.seconds)
         metrics.wait_seconds.labels(source).observe(turn.waited)
 
+    segmenters = Segmenters(library, settings.pretrained_segmenter or default_folder())
     worker = DeviceWorker(
+        ThreadDevice(library, segmenters),
         library,
         places=settings.queue_length,
         uploads=settings.max_uploads,
         max_painters=settings.max_painters,
         batch=batch_size(settings, library),
         observe=observe,
+        watchdog=settings.watchdog_seconds,
     )
     metrics.watch("scenebrush_queued", "Requests waiting for the device.", lambda: worker.scheduler.queued)
     metrics.watch("scenebrush_painters", "Live painters connected.", lambda: worker.scheduler.painters)
     metrics.watch("scenebrush_documents", "Live documents kept on the device.", lambda: worker.documents)
+    metrics.watch(
+        "scenebrush_load_level", "0 normal, 1 slower, 2 smaller live pictures.", lambda: int(worker.level)
+    )
     metrics.watch("scenebrush_cached_bytes", "Bytes of modulation tables kept.", lambda: library.cached_bytes)
     return Services(
         settings=settings,
@@ -87,7 +94,7 @@ def _services(settings: Settings, library: Library) -> Services:
         codec_pool=ThreadPoolExecutor(_CODEC_THREADS, "codec"),
         painters=set(),
         darkroom=Darkroom(_PHOTOS, max(1, settings.queue_length // 2)),
-        segmenters=Segmenters(library, settings.pretrained_segmenter or default_folder()),
+        segmenters=segmenters,
         sharing=open_sharing(settings),
     )
 

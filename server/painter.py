@@ -15,7 +15,7 @@ from server.codecs import encode_picture
 from server.errors import Problem, internal, problem_of
 from server.protocol import Ack, Close, MalformedError, Open, Ping, Style
 from server.rendering import BatchKey, PainterLostError, Rendered, RenderRequest
-from server.scheduler import Turn
+from server.scheduler import Level, Turn
 from server.services import Services
 from server.session import Outcome, Session, error_message
 
@@ -45,6 +45,8 @@ class LivePainter:
         # acknowledged, and a few failures.
         self._outbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._leaving = False
+        self._load: tuple[Level, int] = (Level.NORMAL, 0)
+        self._load_waits = False
 
     # What the client says
 
@@ -81,6 +83,8 @@ class LivePainter:
             self._drop_outbox()
         for reply in outcome.replies:
             await self._say(reply)
+        if outcome.opened and self._services.worker.level is not Level.NORMAL:
+            self.load_changed(self._services.worker.level, self._services.worker.scheduler.painters)
         if outcome.render:
             self._services.worker.offer(self)
 
@@ -88,6 +92,7 @@ class LivePainter:
         """What waits to be sent is about a document that is over."""
         while not self._outbox.empty():
             self._outbox.get_nowait()
+        self._load_waits = False
 
     def _acknowledge(self, message: Ack) -> None:
         if not self._session.is_current(message.epoch):
@@ -102,11 +107,30 @@ class LivePainter:
         return self._session.batch_key
 
     @property
+    def small_key(self) -> BatchKey | None:
+        return self._session.small_key
+
+    @property
     def live(self) -> bool:
         return self._session.live
 
-    def take(self, *, exact: bool) -> RenderRequest | None:
-        return self._session.take(exact=exact)
+    def take(self, *, exact: bool, small: bool = False) -> RenderRequest | None:
+        return self._session.take(exact=exact, small=small)
+
+    def load_changed(self, level: Level, painters: int) -> None:
+        if level is not Level.SMALLER:
+            self._session.drop_small()
+        self._load = (level, painters)
+        if not self._load_waits:  # a page that does not read finds the newest level, and no others
+            self._load_waits = True
+            self._outbox.put_nowait(self._say_load)
+
+    async def _say_load(self) -> None:
+        self._load_waits = False
+        level, painters = self._load
+        if level is Level.SMALLER and self.small_key is None:
+            level = Level.SLOWER  # its canvas is too little to be painted smaller
+        await self._say(protocol.load(level=level.word, painters=painters))
 
     def rendered(self, request: RenderRequest, result: Rendered, turn: Turn) -> None:
         if not self._is_current(request):
@@ -117,7 +141,7 @@ class LivePainter:
     def failed(self, request: RenderRequest, error: BaseException) -> None:
         if request.document is None or not self._is_current(request):
             return
-        self._session.lost(request.document.epoch)
+        self._session.lost(request.document)
         if isinstance(error, PainterLostError):
             self._services.worker.offer(self)
             return

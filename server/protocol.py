@@ -404,5 +404,10 @@ def bye(*, reason: str, retry_after: float) -> str:
     return _text({"type": "bye", "reason": reason, "retry_after": retry_after})
 
 
+def load(*, level: str, painters: int) -> str:
+    """How full the house is: "normal", "slower" or "smaller", and how many paint."""
+    return _text({"type": "load", "level": level, "painters": painters})
+
+
 def _text(message: dict[str, object]) -> str:
     return json.dumps(message, separators=(",", ":"), ensure_ascii=False)

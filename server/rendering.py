@@ -52,6 +52,8 @@ class Document:
 
     painter: str
     epoch: int
+    small: bool = False
+    """Its pictures at half their size, which are painted from a painter of their own and never exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class Renderer:
     def __init__(self, library: Library, clock: Callable[[], float] = time.perf_counter) -> None:
         self._library = library
         self._clock = clock
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[tuple[str, bool], _Kept] = {}
 
     def render(self, request: RenderRequest) -> Rendered:
         """Paint one request. Raises EngineError for what the engine refuses, PainterLostError."""
@@ -159,15 +161,19 @@ class Renderer:
     ) -> Rendered | Exception:
         if isinstance(painted, _Painted):
             painter = painted.painter
-            return Rendered(painted.picture, tuple(painter.style), seconds, painter.exact)
+            small = request.document is not None and request.document.small
+            return Rendered(painted.picture, tuple(painter.style), seconds, painter.exact and not small)
         # Some of the changes may be in and others not: begin anew rather than guess.
         if request.document is not None:
-            self.forget(request.document.painter)
+            self._kept.pop((request.document.painter, request.document.small), None)
         return painted
 
-    def forget(self, painter: str) -> None:
-        """Drop a live document's painter and what it keeps on the device."""
-        self._kept.pop(painter, None)
+    def forget(self, painter: str, *, small: bool = False) -> None:
+        """Drop a live document's painters and what they keep on the device; with `small` only the one of its
+        smaller pictures."""
+        self._kept.pop((painter, True), None)
+        if not small:
+            self._kept.pop((painter, False), None)
 
     @property
     def kept(self) -> int:
@@ -177,14 +183,14 @@ class Renderer:
     def _painter(self, request: RenderRequest) -> _Kept:
         document = request.document
         if document is not None and not request.fresh:
-            kept = self._kept.get(document.painter)
+            kept = self._kept.get((document.painter, document.small))
             if kept is None or kept.epoch != document.epoch:
                 raise PainterLostError
             return kept
         painter = self._library.painter(request.model, request.width, request.height)
         if document is None:
             return _Kept(0, painter)
-        self._kept[document.painter] = kept = _Kept(document.epoch, painter)
+        self._kept[document.painter, document.small] = kept = _Kept(document.epoch, painter)
         return kept
 
 

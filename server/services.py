@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from server.painter import LivePainter
 
 _BACK_SOON: Final = 2.0  # seconds until a page should come back
+_BACK_AFTER_RESTART: Final = 5.0
 _BACK_MUCH_LATER: Final = 60.0
+_GOODBYE: Final = 2.0
 _GPU_BATCH: Final = 8
 
 P = ParamSpec("P")
@@ -66,6 +68,13 @@ class Services:
         """The model did not load: whoever waits for it hears so."""
         self.worker.fail()
         await self._dismiss_painters("The server's model did not load.", _BACK_MUCH_LATER)
+
+    async def give_up(self) -> None:
+        """The device is wedged, and this process about to leave: live painters hear it, and come back to the
+        next one with their own maps. Those that do not read are not waited for."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE):
+                await self._dismiss_painters("The server restarts.", _BACK_AFTER_RESTART)
 
     async def _dismiss_painters(self, reason: str, retry_after: float) -> None:
         # A page that does not read must not hold the others up.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import sys
 from collections.abc import Callable
+from typing import Final, NoReturn
 
 import structlog
 import uvicorn
@@ -16,9 +19,14 @@ from server.settings import Settings
 log = structlog.get_logger(__name__)
 
 
+WEDGED: Final = 70
+"""The exit status of a process whose device does not answer (EX_SOFTWARE): to be started again."""
+
+
 class DrainingServer(uvicorn.Server):
     """On SIGTERM or Ctrl+C, live painters hear `bye` before their sockets close; then uvicorn's own shutdown
-    waits for requests under way."""
+    waits for requests under way. When the device is wedged they hear it too, and the process leaves at once:
+    nothing can end the thread that hangs, and only a new process can use the device again."""
 
     def __init__(
         self, config: uvicorn.Config, services: Services, on_started: Callable[[str], None] | None
@@ -26,6 +34,8 @@ class DrainingServer(uvicorn.Server):
         super().__init__(config)
         self._services = services
         self._on_started = on_started
+        self._leaving: asyncio.Task[None] | None = None
+        services.worker.on_wedged = self._give_up
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -48,6 +58,22 @@ class DrainingServer(uvicorn.Server):
         left = self._services.settings.drain_timeout - (asyncio.get_running_loop().time() - started)
         self.config.timeout_graceful_shutdown = max(1, round(left))
         await super().shutdown(sockets)
+
+    def _give_up(self) -> None:
+        self._leaving = asyncio.get_running_loop().create_task(self._leave_wedged())
+
+    async def _leave_wedged(self) -> None:
+        try:
+            await self._services.give_up()
+        finally:
+            log.error("leaving with status 70, to be started again")
+            _leave_now(WEDGED)
+
+
+def _leave_now(status: int) -> NoReturn:
+    """Leave without waiting for any thread."""
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def make_server(

@@ -42,41 +42,59 @@ class Outcome:
 _NOTHING = Outcome()
 
 
+Rect = tuple[int, int, int, int]
+"""Left, top, right, bottom."""
+
+
 class _Plane:
-    """One byte for each pixel of a document, and what of it the device has not seen yet.
+    """One byte for each pixel of a document."""
 
-    The device gets it at the size that the model paints, which may be smaller than the canvas.
-    """
+    def __init__(self, width: int, height: int) -> None:
+        self.cells: Map = np.zeros((height, width), np.uint8)
 
-    def __init__(self, sampling: Sampling) -> None:
-        self.cells: Map = np.zeros((sampling.height, sampling.width), np.uint8)
-        self._sampling = sampling
-        self._dirty: tuple[int, int, int, int] | None = None
-
-    def put(self, x: int, y: int, cells: Map) -> None:
+    def put(self, x: int, y: int, cells: Map) -> Rect:
         height, width = cells.shape
-        left, top, right, bottom = x, y, x + width, y + height
-        self.cells[top:bottom, left:right] = cells
-        if self._dirty is not None:
-            x0, y0, x1, y1 = self._dirty
-            left, top, right, bottom = min(left, x0), min(top, y0), max(right, x1), max(bottom, y1)
-        self._dirty = (left, top, right, bottom)
+        self.cells[y : y + height, x : x + width] = cells
+        return x, y, x + width, y + height
 
-    def mark_all(self) -> None:
-        self._dirty = (0, 0, self._sampling.width, self._sampling.height)
 
-    def clear(self) -> None:
-        if self.cells.any():
-            self.cells[:] = 0
-            self.mark_all()
+class _Unseen:
+    """What of a plane the device has not seen yet, as one rectangle."""
 
-    def take(self, *, whole: bool) -> tuple[int, int, Map] | None:
-        """All of it, or what changed since the last call: (x, y, cells), a copy that later strokes leave
-        alone; None if that is nothing."""
-        dirty, self._dirty = self._dirty, None
+    def __init__(self) -> None:
+        self._rect: Rect | None = None
+
+    def add(self, rect: Rect) -> None:
+        if self._rect is None:
+            self._rect = rect
+            return
+        left, top, right, bottom = rect
+        x0, y0, x1, y1 = self._rect
+        self._rect = (min(left, x0), min(top, y0), max(right, x1), max(bottom, y1))
+
+    def take(self) -> Rect | None:
+        """It, once."""
+        rect, self._rect = self._rect, None
+        return rect
+
+
+class _View:
+    """The document at one size at which the device paints it: what the device has not seen at that size."""
+
+    def __init__(self, width: int, height: int, paints: tuple[int, int]) -> None:
+        self.paints = paints
+        self.labels, self.styles = _Unseen(), _Unseen()
+        self.fresh = True
+        """The device has no painter for this view yet, or lost it."""
+        self._sampling = Sampling(width, height, *paints)
+
+    def take(self, unseen: _Unseen, cells: Map, *, whole: bool) -> tuple[int, int, Map] | None:
+        """All of a plane, or what changed since the last call: (x, y, cells) at the view's size, a copy that
+        later strokes leave alone; None if that is nothing."""
+        rect = unseen.take()
         if whole:
-            dirty = (0, 0, self._sampling.width, self._sampling.height)
-        return None if dirty is None else self._sampling.take(self.cells, *dirty)
+            rect = (0, 0, self._sampling.width, self._sampling.height)
+        return None if rect is None else self._sampling.take(cells, *rect)
 
 
 class _Canvas:
@@ -87,43 +105,83 @@ class _Canvas:
         self.spec = spec
         self.width, self.height = message.width, message.height
         self.paints = fitting(message.width, message.height, spec.largest)
+        self.half = half_of(self.paints, spec)
         self.format: PictureFormat = message.format
         self.quality: Quality = message.quality
         self.seed = message.seed
         self.style = _code(message.style)
         self.regions = _codes(message.regions) if paints_styles_by_region(spec) else ()
-        sampling = Sampling(message.width, message.height, *self.paints)
-        self.labels = _Plane(sampling)
-        self.styles = _Plane(sampling)
+        self._labels = _Plane(message.width, message.height)
+        self._styles = _Plane(message.width, message.height)
+        self._views = {False: _View(self.width, self.height, self.paints)}
         self.revision: int | None = None
         """The newest revision, or None while the whole map is awaited."""
         self.held = False
         """More is to come before anything is painted."""
-        self.fresh = True
-        """The device has no painter for this document yet, or lost it."""
+
+    def view(self, *, small: bool) -> _View:
+        """The document at its own size, or at half of it, which the device sees only when asked for."""
+        if small and small not in self._views:
+            self._views[small] = _View(self.width, self.height, self.half or self.paints)
+        return self._views[small]
+
+    def drop_small(self) -> None:
+        """The device has forgotten the document at half its size."""
+        self._views.pop(True, None)
+
+    def lost(self, *, small: bool) -> None:
+        """The device lost its painter of that view."""
+        if small in self._views:
+            self._views[small].fresh = True
+
+    def put_labels(self, x: int, y: int, ids: Map) -> None:
+        rect = self._labels.put(x, y, ids)
+        for view in self._views.values():
+            view.labels.add(rect)
+
+    def put_styles(self, x: int, y: int, numbers: Map) -> None:
+        rect = self._styles.put(x, y, numbers)
+        for view in self._views.values():
+            view.styles.add(rect)
+
+    def clear_styles(self) -> None:
+        if self._styles.cells.any():
+            self._styles.cells[:] = 0
+            self._mark_styles()
+
+    def _mark_styles(self) -> None:
+        for view in self._views.values():
+            view.styles.add((0, 0, self.width, self.height))
 
     def set_light(self, message: Style) -> None:
         regions = _codes(message.regions)
         before, after = len(self.regions), len(regions)
         # Numbers beyond the regions are painted in the document's own light: which those are has changed.
-        if before != after and self.styles.cells.max() > min(before, after):
-            self.styles.mark_all()
+        if before != after and self._styles.cells.max() > min(before, after):
+            self._mark_styles()
         self.seed, self.style, self.regions = message.seed, _code(message.style), regions
 
-    def take_changes(self) -> tuple[Patch, ...]:
-        """The labels that changed since the last call."""
-        taken = self.labels.take(whole=self.fresh)
+    def take_changes(self, view: _View) -> tuple[Patch, ...]:
+        """The labels that changed since the last call for that view."""
+        taken = view.take(view.labels, self._labels.cells, whole=view.fresh)
         return () if taken is None else (Patch(*taken),)
 
-    def take_style_changes(self) -> tuple[StylePatch, ...]:
+    def take_style_changes(self, view: _View) -> tuple[StylePatch, ...]:
         """The style numbers that changed since the last call, none of them beyond the regions."""
-        if self.fresh and not self.styles.cells.any():
+        if view.fresh and not self._styles.cells.any():
             return ()
-        taken = self.styles.take(whole=self.fresh)
+        taken = view.take(view.styles, self._styles.cells, whole=view.fresh)
         if taken is None:
             return ()
         x, y, numbers = taken
         return (StylePatch(x, y, none_beyond(numbers, len(self.regions))),)
+
+
+def half_of(paints: tuple[int, int], spec: ModelSpec) -> tuple[int, int] | None:
+    """Half of a picture's width and height; None where that is less than the model was trained at, below
+    which it paints neither well nor much faster."""
+    width, height = paints[0] // 2, paints[1] // 2
+    return (width, height) if min(width, height) >= min(spec.native) else None
 
 
 def _code(style: Sequence[float] | None) -> tuple[float, ...] | None:
@@ -213,18 +271,28 @@ class Session:
         return batch_key(canvas.spec.id, canvas.spec.stride, *canvas.paints)
 
     @property
+    def small_key(self) -> BatchKey | None:
+        """Likewise of its pictures at half the size; None where there are none."""
+        canvas = self._canvas
+        if canvas is None or canvas.half is None:
+            return None
+        return batch_key(canvas.spec.id, canvas.spec.stride, *canvas.half)
+
+    @property
     def live(self) -> bool:
         """Whether the client takes previews."""
         return self._canvas is not None and self._canvas.quality == "live"
 
-    def take(self, *, exact: bool = True) -> RenderRequest | None:
-        """The newest revision as a render request, or None if there is none to render (any more)."""
+    def take(self, *, exact: bool = True, small: bool = False) -> RenderRequest | None:
+        """The newest revision as a render request, at half its size or whole; None if there is none to render
+        (any more)."""
         canvas = self._canvas
         if canvas is None or canvas.revision is None or canvas.held:
             return None
-        changes, style_changes = canvas.take_changes(), canvas.take_style_changes()
-        fresh, canvas.fresh = canvas.fresh, False
-        width, height = canvas.paints
+        view = canvas.view(small=small)
+        changes, style_changes = canvas.take_changes(view), canvas.take_style_changes(view)
+        fresh, view.fresh = view.fresh, False
+        width, height = view.paints
         return RenderRequest(
             model=canvas.spec.id,
             width=width,
@@ -235,15 +303,20 @@ class Session:
             changes=changes,
             style_changes=style_changes,
             fresh=fresh,
-            document=Document(self.key, canvas.epoch),
+            document=Document(self.key, canvas.epoch, small),
             revision=canvas.revision,
             quality="exact" if exact else canvas.quality,
         )
 
-    def lost(self, epoch: int) -> None:
-        """The device failed on that epoch's document: its next request will be a fresh one."""
-        if self._canvas is not None and self._canvas.epoch == epoch:
-            self._canvas.fresh = True
+    def lost(self, document: Document) -> None:
+        """The device failed on that document: its next request will be a fresh one."""
+        if self._canvas is not None and self._canvas.epoch == document.epoch:
+            self._canvas.lost(small=document.small)
+
+    def drop_small(self) -> None:
+        """The device has forgotten the document at half its size."""
+        if self._canvas is not None:
+            self._canvas.drop_small()
 
     def frame(
         self,
@@ -318,9 +391,9 @@ def _put_labels(canvas: _Canvas, header: CellsHeader, ids: Map) -> Outcome:
         # Asking for the whole map would bring the same ids again: the client has to mend it first.
         canvas.revision = None
         return Outcome((error_message(canvas.epoch, problem),))
-    canvas.labels.put(header.x, header.y, ids)
+    canvas.put_labels(header.x, header.y, ids)
     if header.whole:
-        canvas.styles.clear()
+        canvas.clear_styles()
     return _count(canvas, header)
 
 
@@ -331,7 +404,7 @@ def _put_styles(canvas: _Canvas, header: CellsHeader, numbers: Map) -> Outcome:
         check_numbers(numbers, len(canvas.regions))
     except Problem as problem:
         return _count(canvas, header, refused=problem)
-    canvas.styles.put(header.x, header.y, numbers)
+    canvas.put_styles(header.x, header.y, numbers)
     return _count(canvas, header)
 
 

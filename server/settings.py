@@ -140,6 +140,12 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds without a change after which a live painter's seat is given up.",
     )
+    watchdog_seconds: float = Field(
+        default=120.0,
+        gt=0,
+        description="Seconds that one use of the device may take; then the process leaves with status 70, to "
+        "be started again.",
+    )
     drain_timeout: float = Field(
         default=10.0,
         ge=0,

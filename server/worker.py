@@ -1,6 +1,6 @@
-"""The thread that owns the device. The event loop hands it one piece of work at a time and never runs torch.
+"""Between the event loop and the device: hands it work in the scheduler's order, and tells what came of it.
 
-Everything but `_run` happens on the event loop, so the scheduler needs no lock.
+Everything here happens on the event loop, so the scheduler needs no lock.
 """
 
 from __future__ import annotations
@@ -9,16 +9,31 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
-from engine import Library
+import structlog
+
+from models.spec import ModelSpec
+from server.device import Call, Device, Result, Work
 from server.errors import Problem
-from server.rendering import BatchKey, Rendered, Renderer, RenderRequest, batch_key
-from server.scheduler import QueueFullError, Scheduler, Turn
+from server.rendering import BatchKey, Rendered, RenderRequest, batch_key
+from server.scheduler import Level, QueueFullError, Scheduler, Turn
+
+log = structlog.get_logger(__name__)
+
+WATCHDOG_SECONDS: Final = 120.0
+_LOOKS_AGAIN: Final = 0.5
+"""Seconds between looks at the load while it is high: it ends without anything happening."""
+
+
+class Specs(Protocol):
+    """Where models are looked up (engine.Library has it)."""
+
+    def spec(self, model_id: str | None, /) -> ModelSpec: ...
 
 
 class Customer(Protocol):
@@ -33,12 +48,20 @@ class Customer(Protocol):
         ...
 
     @property
+    def small_key(self) -> BatchKey | None:
+        """Likewise of its live pictures at half the size; None where they are not painted so."""
+        ...
+
+    @property
     def live(self) -> bool:
         """Whether previews will do while its hand moves."""
         ...
 
-    def take(self, *, exact: bool) -> RenderRequest | None:
+    def take(self, *, exact: bool, small: bool = False) -> RenderRequest | None:
         """The newest revision, or None if there is nothing to render after all."""
+
+    def load_changed(self, level: Level, painters: int) -> None:
+        """The house is fuller or emptier than before; smaller pictures are over below Level.SMALLER."""
 
     def rendered(self, request: RenderRequest, result: Rendered, turn: Turn) -> None:
         """Its request was painted."""
@@ -48,70 +71,74 @@ class Customer(Protocol):
 
 
 Observer = Callable[[RenderRequest, Rendered, Turn], None]
-Call = Callable[[], object]
-"""Other work for the device than painting, such as reading a photo's labels."""
-Job = tuple[Turn, RenderRequest | Call]
-Result = object
-"""A Rendered for a picture, what a call returned, or the exception that stopped either."""
+Job = tuple[Turn, Work]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A request's place in the queue."""
+    """A request's place in the queue, and whose it is."""
 
     key: str
+    client: str
 
 
 @dataclass(slots=True)
 class _Waiting:
-    work: RenderRequest | Call
+    work: Work
     result: asyncio.Future[tuple[Any, float]]
 
 
 class DeviceWorker:
-    """Runs render requests, and calls, in one thread, in the scheduler's order. Use within one event loop.
+    """Has render requests and calls carried out, in the scheduler's order. Use within one event loop.
 
     Args:
-        library: where painters come from.
+        device: what paints.
+        models: where their specs are.
         places, uploads, batch: see Scheduler.
         max_painters: live painters that may be there at once.
         observe: is told of every picture.
+        watchdog: seconds that one use of the device may take. After them the device counts as wedged: nothing
+            more is taken, and `on_wedged` is called, once.
         clock: seconds.
     """
 
     def __init__(
         self,
-        library: Library,
+        device: Device,
+        models: Specs,
         *,
         places: int,
         uploads: int,
         max_painters: int,
         batch: int = 1,
         observe: Observer | None = None,
+        watchdog: float = WATCHDOG_SECONDS,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.scheduler = Scheduler(places, uploads, batch=batch)
-        self._library = library
-        self._renderer = Renderer(library, clock)
+        self.scheduler = Scheduler(places, uploads, batch=batch, uses=device.uses)
+        self._device = device
+        self._models = models
         self._max_painters = max_painters
         self._observe = observe
+        self._watchdog = watchdog
         self._clock = clock
-        self._thread = ThreadPoolExecutor(1, "device")
         self._numbers = itertools.count(1)
         self._requests: dict[str, _Waiting] = {}
         self._customers: dict[str, Customer] = {}
         self._alarm: asyncio.TimerHandle | None = None
+        self.on_wedged: Callable[[], None] | None = None
         self.ready = False
         self.draining = False
         self.broken = False
+        self.wedged = False
         self._telling = False
 
     # Life
 
     async def start(self) -> None:
-        """Load and warm up the model; then work is taken."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._library.warm_up)
+        """Make the device ready; then work is taken."""
+        await self._device.start()
         self.ready = True
         self._pump()
 
@@ -121,11 +148,11 @@ class DeviceWorker:
         self._refuse_waiting(out_of_order)
 
     async def stop(self) -> None:
-        """Finish what runs and end the thread; what still waits is refused."""
+        """Finish what runs and end the device's work; what still waits is refused."""
         self.ready = False
         self._set_alarm()
         self._refuse_waiting(going_away)
-        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
+        await self._device.stop()
 
     def _refuse_waiting(self, problem: Callable[[], Problem]) -> None:
         for waiting in self._requests.values():
@@ -152,8 +179,9 @@ class DeviceWorker:
             self.scheduler.end_upload()
 
     @contextmanager
-    def place(self) -> Generator[Place]:
-        """A place in the queue for one request whose body has been read, given back at the end.
+    def place(self, client: str) -> Generator[Place]:
+        """A place in the queue for one request whose body has been read, given back at the end. Each client's
+        requests wait in a line of their own.
 
         Raises Problem (503 with Retry-After) when all are taken.
         """
@@ -163,7 +191,7 @@ class DeviceWorker:
         except QueueFullError as error:
             raise busy(error.retry_after) from None
         try:
-            yield Place(key)
+            yield Place(key, client)
         finally:
             self.scheduler.release(key)
 
@@ -174,20 +202,20 @@ class DeviceWorker:
         """
         return await self._turn(place, request)
 
-    async def call(self, place: Place, work: Callable[[], T]) -> tuple[T, float]:
-        """Run other work on the device, in turn with pictures and alone: its result, and the seconds waited.
+    async def call(self, place: Place, work: Call[T]) -> tuple[T, float]:
+        """Have other work done on the device, in turn with pictures and alone: its result, and the seconds
+        waited.
 
         Cancelling and errors as for `render`. A place waits with one thing at a time.
         """
         return await self._turn(place, work)
 
-    async def _turn(self, place: Place, work: RenderRequest | Call) -> tuple[Any, float]:
-        if self.broken:
-            raise out_of_order()  # while the request's body was read
+    async def _turn(self, place: Place, work: Work) -> tuple[Any, float]:
+        self._check_whole()  # it may have broken while the request's body was read
         waiting = _Waiting(work, asyncio.get_running_loop().create_future())
         self._requests[place.key] = waiting
         key = self._key_of(work) if isinstance(work, RenderRequest) else None
-        self.scheduler.enqueue(place.key, self._clock(), key=key)
+        self.scheduler.enqueue(place.key, self._clock(), key=key, client=place.client)
         try:
             self._pump()
             return await waiting.result
@@ -195,7 +223,7 @@ class DeviceWorker:
             del self._requests[place.key]
 
     def _key_of(self, request: RenderRequest) -> BatchKey:
-        stride = self._library.spec(request.model).stride
+        stride = self._models.spec(request.model).stride
         return batch_key(request.model, stride, request.width, request.height)
 
     # Painters
@@ -240,11 +268,17 @@ class DeviceWorker:
         self.scheduler.sent(customer.key, frame)
 
     def _forget(self, customer: Customer) -> None:
-        self._thread.submit(self._renderer.forget, customer.key)
+        self._device.forget(customer.key)
 
     def offer(self, customer: Customer) -> None:
         """The painter has a newer revision."""
-        self.scheduler.offer(customer.key, self._clock(), key=customer.batch_key, live=customer.live)
+        self.scheduler.offer(
+            customer.key,
+            self._clock(),
+            key=customer.batch_key,
+            small_key=customer.small_key,
+            live=customer.live,
+        )
         self._pump()
 
     def acknowledge(self, customer: Customer, frame: int) -> bool:
@@ -254,59 +288,100 @@ class DeviceWorker:
         return known
 
     def _check_open(self) -> None:
-        if self.broken:
-            raise out_of_order()
+        self._check_whole()
         if self.draining:
             raise going_away()
+
+    def _check_whole(self) -> None:
+        if self.broken:
+            raise out_of_order()
+        if self.wedged:
+            raise wedged()
 
     @property
     def documents(self) -> int:
         """Live documents that the device keeps a painter for."""
-        return self._renderer.kept
+        return self._device.documents
+
+    # The load
+
+    @property
+    def level(self) -> Level:
+        """What is done about the load."""
+        return self.scheduler.level
+
+    def _observe_load(self) -> None:
+        if not self.scheduler.observe_load(self._clock()):
+            return
+        level, painters = self.scheduler.level, self.scheduler.painters
+        log.info("load changed", level=level.word, painters=painters)
+        for customer in list(self._customers.values()):
+            if level is not Level.SMALLER:
+                self._device.forget(customer.key, small=True)
+            customer.load_changed(level, painters)
 
     # The device
 
     def _pump(self) -> None:
-        """Use the device if it is free and somebody waits for it."""
+        """Use the device as far as it is free and somebody waits for it."""
         if self._telling:
             return  # the results of one use come before the next one begins
-        while self.ready and (turns := self.scheduler.next(self._clock())):
+        while self.ready and not self.wedged and (turns := self.scheduler.next(self._clock())):
             jobs = [(turn, work) for turn in turns if (work := self._work_of(turn)) is not None]
             if jobs:
-                self._submit(jobs)
+                self._submit(turns, jobs)
             else:
-                self.scheduler.skip()
+                self.scheduler.skip(turns)
         self._set_alarm()
 
     def _set_alarm(self) -> None:
-        """Come back when a painter that now rests has rested."""
+        """Come back when a painter that now rests has rested, and while the load is high."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
         now = self._clock()
-        if self.ready and (due := self.scheduler.wake_at(now)) is not None:
-            self._alarm = asyncio.get_running_loop().call_later(due - now, self._pump)
+        due = self.scheduler.wake_at(now)
+        if self.level is not Level.NORMAL:
+            due = min(due if due is not None else now + _LOOKS_AGAIN, now + _LOOKS_AGAIN)
+        if self.ready and not self.wedged and due is not None:
+            self._alarm = asyncio.get_running_loop().call_later(due - now, self._woken)
 
-    def _submit(self, jobs: Sequence[Job]) -> None:
+    def _woken(self) -> None:
+        self._observe_load()
+        self._pump()
+
+    def _submit(self, turns: tuple[Turn, ...], jobs: Sequence[Job]) -> None:
         loop = asyncio.get_running_loop()
-        done = self._thread.submit(self._run, [work for _, work in jobs])
-        done.add_done_callback(partial(loop.call_soon_threadsafe, partial(self._finished, jobs)))
+        dog = loop.call_later(self._watchdog, self._bark)
+        done = self._device.submit([work for _, work in jobs])
+        finished = partial(self._finished, turns, jobs, dog)
+        done.add_done_callback(partial(loop.call_soon_threadsafe, finished))
 
-    def _run(self, works: Sequence[RenderRequest | Call]) -> Sequence[Result]:
-        """In the device's thread: pictures together; a call, which has no key to share, alone."""
-        requests = [work for work in works if isinstance(work, RenderRequest)]
-        if requests:
-            return self._renderer.render_many(requests)
-        return [work() for work in works if not isinstance(work, RenderRequest)]
+    def _bark(self) -> None:
+        """A use of the device has not ended in time, and nothing can end it from outside."""
+        if self.wedged:
+            return
+        self.wedged = True
+        log.error("the device does not answer", seconds=self._watchdog)
+        self._refuse_waiting(wedged)
+        if self.on_wedged is not None:
+            self.on_wedged()
 
-    def _work_of(self, turn: Turn) -> RenderRequest | Call | None:
+    def _work_of(self, turn: Turn) -> Work | None:
         if turn.painter is not None:
-            return self._customers[turn.painter].take(exact=turn.exact)
+            return self._customers[turn.painter].take(exact=turn.exact, small=turn.small)
         waiting = self._requests.get(turn.request or "")
         return waiting.work if waiting is not None else None
 
-    def _finished(self, jobs: Sequence[Job], done: Future[Sequence[Result]]) -> None:
-        self.scheduler.finish(self._clock())
+    def _finished(
+        self,
+        turns: tuple[Turn, ...],
+        jobs: Sequence[Job],
+        dog: asyncio.TimerHandle,
+        done: Future[Sequence[Result]],
+    ) -> None:
+        dog.cancel()
+        self.scheduler.finish(self._clock(), turns)
         if done.cancelled():
             return
         error = done.exception()
@@ -317,9 +392,10 @@ class DeviceWorker:
                 self._tell(turn, work, result)
         finally:
             self._telling = False
+        self._observe_load()
         self._pump()
 
-    def _tell(self, turn: Turn, work: RenderRequest | Call, result: Result) -> None:
+    def _tell(self, turn: Turn, work: Work, result: Result) -> None:
         request = work if isinstance(work, RenderRequest) else None
         if self._observe is not None and request is not None and isinstance(result, Rendered):
             self._observe(request, result, turn)
@@ -379,5 +455,16 @@ def out_of_order() -> Problem:
         "The server cannot paint",
         "Its model did not load; the log says why.",
         "Tell whoever runs this server.",
+        headers={"Retry-After": "60"},
+    )
+
+
+def wedged() -> Problem:
+    return Problem(
+        503,
+        "device-wedged",
+        "The server's device does not answer",
+        "A picture has not been painted in the time that any picture may take, so no other one can be.",
+        "Try again in a minute; the server restarts.",
         headers={"Retry-After": "60"},
     )

@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from server import edits
+from server.clients import client_of
 from server.codecs import MEDIA_TYPES
 from server.connection import unless_gone
+from server.device import ReadLabels, ReadStyle
 from server.edits import STYLE_SIDE, EditLimits, Finished, Job, Painting, Restoring
 from server.errors import CLIENT_CLOSED_REQUEST
 from server.maps import Map
@@ -105,7 +106,7 @@ async def edit(request: Request, services: ServicesOf) -> Response:
     services.darkroom.check()  # before a body is read for nothing
     with services.worker.upload():
         body = await read_upload(request, EditRequest, ["image"], files)
-    with services.worker.place() as place:
+    with services.worker.place(client_of(request.scope)) as place:
         answer = choose_answer(body.fields.format, request.headers.get("accept", ""), "png")
         response = await unless_gone(request, _edit(services, place, body, answer))
     return response if response is not None else Response(status_code=CLIENT_CLOSED_REQUEST)
@@ -152,10 +153,9 @@ async def _seen(services: Services, place: Place, job: Painting) -> tuple[Map | 
     """The labels of the part that is painted, in the model's set, and who read them, if anybody had to."""
     if not job.reads_labels:
         return None, None
-    segmenters = services.segmenters
-    info = segmenters.find(job.fields.segmenter)
+    info = services.segmenters.find(job.fields.segmenter)
     photo = await services.darkroom.run(job.crop, READING_SIDE)
-    labels, _ = await services.worker.call(place, partial(segmenters.read, photo, info))
+    labels, _ = await services.worker.call(place, ReadLabels(photo, info))
     return in_labels(labels, info.labels, job.spec.labels).map, info.id
 
 
@@ -163,7 +163,7 @@ async def _own_style(services: Services, place: Place, job: Painting) -> tuple[f
     if not job.reads_style:
         return job.own
     photo = await services.darkroom.run(job.photo.rgb, STYLE_SIDE)
-    style, _ = await services.worker.call(place, partial(services.library.style_of, photo, job.spec.id))
+    style, _ = await services.worker.call(place, ReadStyle(photo, job.spec.id))
     return style
 
 

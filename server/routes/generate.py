@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from models.spec import ModelSpec
+from server.clients import client_of
 from server.codecs import MEDIA_TYPES, decode_instances, decode_map
 from server.connection import unless_gone
 from server.errors import CLIENT_CLOSED_REQUEST, Problem
@@ -92,7 +93,7 @@ async def generate(request: Request, services: ServicesOf) -> Response:
         body = await read_upload(request, GenerateRequest, (), tuple(_FILES))
         if "mask" not in body.files:
             raise _no_mask()
-    with services.worker.place() as place:
+    with services.worker.place(client_of(request.scope)) as place:
         answer = choose_answer(body.fields.format, request.headers.get("accept", ""))
         check_format(body.fields, answer.format)
         work = _paint(services, place, body, answer)

@@ -7,15 +7,19 @@ from fastapi import APIRouter, Response
 from server.errors import Problem
 from server.schemas import Health, Ready, problem_responses
 from server.services import ServicesOf
+from server.worker import wedged
 
 router = APIRouter(tags=["health"])
 metrics_router = APIRouter(tags=["health"])
 
 
 @router.head("/healthz", include_in_schema=False)
-@router.get("/healthz", summary="Is it alive?")
-async def healthz() -> Health:
-    """Answers 200 while the process runs and its event loop turns."""
+@router.get("/healthz", summary="Is it alive?", responses=problem_responses(503))
+async def healthz(services: ServicesOf) -> Health:
+    """Answers 200 while the process runs, its event loop turns and its device answers; otherwise it wants to
+    be started again."""
+    if services.worker.wedged:
+        raise wedged()
     return Health()
 
 
@@ -28,6 +32,8 @@ async def readyz(services: ServicesOf) -> Ready:
         raise _not_ready(
             "The model did not load; the log says why.", "Mend the model or the settings; restart."
         )
+    if worker.wedged:
+        raise _not_ready("The device does not answer.", "Wait for the server to be started again.")
     if worker.draining:
         raise _not_ready("The server is stopping.", "Send work to another server.")
     if not worker.ready:

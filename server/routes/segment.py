@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from models.spec import ModelSpec
+from server.clients import client_of
 from server.codecs import encode_map
 from server.connection import unless_gone
+from server.device import ReadLabels
 from server.errors import CLIENT_CLOSED_REQUEST
 from server.maps import Map, Pixels, resize_nearest
 from server.negotiation import choose_answer
@@ -71,7 +72,7 @@ async def segment(request: Request, services: ServicesOf) -> Response:
     services.darkroom.check()  # before a body is read for nothing
     with services.worker.upload():
         body = await read_upload(request, SegmentRequest, ["image"])
-    with services.worker.place() as place:
+    with services.worker.place(client_of(request.scope)) as place:
         as_json = choose_answer("png", request.headers.get("accept", "")).as_json
         response = await unless_gone(request, _segment(services, place, body, as_json=as_json))
     return response if response is not None else Response(status_code=CLIENT_CLOSED_REQUEST)
@@ -84,7 +85,7 @@ async def _segment(
     info = services.segmenters.find(body.fields.segmenter)
     async with services.darkroom.seat():
         size, photo = await services.darkroom.run(_read, services, body.files["image"])
-        labels, _ = await services.worker.call(place, partial(services.segmenters.read, photo, info))
+        labels, _ = await services.worker.call(place, ReadLabels(photo, info))
         seen = await services.darkroom.run(_seen, services, body.fields, size, labels, info, spec)
     headers = {
         "X-Model": spec.id,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from models.spec import ModelSpec
+from server.clients import client_of
 from server.connection import unless_gone
+from server.device import ReadStyle
 from server.edits import STYLE_SIDE
 from server.errors import CLIENT_CLOSED_REQUEST, Problem
 from server.maps import Pixels
@@ -43,7 +44,7 @@ async def styles(request: Request, services: ServicesOf) -> Response:
     services.darkroom.check()  # before a body is read for nothing
     with services.worker.upload():
         body = await read_upload(request, StylesRequest, ["image"])
-    with services.worker.place() as place:
+    with services.worker.place(client_of(request.scope)) as place:
         found = await unless_gone(request, _style_of(services, place, body))
     return JSONResponse(found.model_dump()) if found else Response(status_code=CLIENT_CLOSED_REQUEST)
 
@@ -54,7 +55,7 @@ async def _style_of(services: Services, place: Place, body: Upload[StylesRequest
         raise _no_encoder(spec)
     async with services.darkroom.seat():
         photo = await services.darkroom.run(_read, services, body.files["image"])
-    code, _ = await services.worker.call(place, partial(services.library.style_of, photo, spec.id))
+    code, _ = await services.worker.call(place, ReadStyle(photo, spec.id))
     return StyleOf(model=spec.id, style=list(code))
 
 

@@ -23,7 +23,7 @@ def library() -> FakeLibrary:
 def server(library: FakeLibrary) -> Iterator[Served]:
     with served(library) as running:
         # Longer than a busy machine takes between two moves of the mouse.
-        running.services.worker.scheduler._rest = 0.5
+        running.services.worker.scheduler._shortest_rest = 0.5
         yield running
         library.exact_gate.set()
 

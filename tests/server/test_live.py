@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +15,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 from starlette.websockets import WebSocketDisconnect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -20,6 +23,7 @@ from websockets.typing import Origin, Subprotocol
 
 from server import protocol
 from server.routes import live
+from server.scheduler import Level
 from server.settings import Settings
 from tests.server.conftest import LANDSCAPE, Served, palette_png, run, served
 from tests.server.fake_engine import FakeLibrary
@@ -121,7 +125,7 @@ def painter(server: Served) -> Iterator[Page]:
 @pytest.fixture
 def patient(server: Served, library: FakeLibrary) -> None:
     """Previews, and a rest that no busy machine mistakes for one."""
-    server.services.worker.scheduler._rest = 0.4
+    server.services.worker.scheduler._shortest_rest = 0.4
     library.previews = True
 
 
@@ -732,6 +736,112 @@ def test_requests_are_batched_on_every_device(library: FakeLibrary, device: str)
         assert len({answer.result().content for answer in answers}) == 3
     assert library.batches == [2]
     assert set(library.qualities) == {"exact"}
+
+
+# A full house
+
+
+def set_level(server: Served, level: Level) -> None:
+    """As if so many hands moved: from now on the load is what we say."""
+    server.services.worker.scheduler.observe_load = lambda _now: False  # type: ignore[method-assign]
+    server.services.worker.scheduler._load.level = level
+
+
+def change_level(server: Served, level: Level) -> None:
+    """The next look at the load finds it changed."""
+    worker = server.services.worker
+
+    def observe(_now: float) -> bool:
+        worker.scheduler._load.level, changed = level, worker.scheduler.level is not level
+        return changed
+
+    worker.scheduler.observe_load = observe  # type: ignore[method-assign]
+
+
+def test_on_a_full_device_live_pictures_are_smaller_and_the_exact_one_is_whole(
+    server: Served, library: FakeLibrary, patient: None
+) -> None:
+    set_level(server, Level.SMALLER)
+    with page(server) as one:
+        one.open(width=128, height=128)
+        assert one.hear("load") == {"type": "load", "level": "smaller", "painters": 1}
+        one.whole(size=128)
+        first = one.frame()
+        assert (first.width, first.height, first.exact) == (64, 64, False)
+        assert server.services.worker.documents == 1
+        one.patch(3)
+        assert [call for call in library.calls if call[0] == "apply"] == []
+        second = one.frame()
+        assert (second.width, second.exact, second.revision) == (64, False, 2)
+        assert ("apply", (2, 2, 2, 2)) in library.calls  # half the patch, at half the size
+        whole = one.frame()
+        assert (whole.width, whole.height, whole.exact, whole.revision) == (128, 128, True, 2)
+        picture = np.asarray(Image.open(io.BytesIO(whole.picture)))
+        one.patch(3)  # the same again: nothing of the smaller pictures got into the exact one
+        assert one.frame().width == 64
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(one.frame().picture))), picture)
+        change_level(server, Level.NORMAL)
+        one.patch(4)
+        assert one.frame().width == 64  # its turn had begun
+        assert one.hear("load")["level"] == "normal"
+        assert one.frame().exact
+        one.patch(5)
+        assert one.frame().width == 128
+        wait_for(lambda: server.services.worker.documents == 1)  # the smaller one's painter is gone
+
+
+def test_a_little_canvas_is_never_painted_smaller_and_says_slower(
+    server: Served, painter: Page, patient: None
+) -> None:
+    change_level(server, Level.SMALLER)
+    painter.patch(3)
+    assert painter.frame().width == SIZE
+    assert painter.hear("load") == {"type": "load", "level": "slower", "painters": 1}
+
+
+def test_a_high_load_ends_though_nothing_happens(server: Served, painter: Page) -> None:
+    change_level(server, Level.SLOWER)
+    painter.patch(3)
+    painter.frame()
+    assert painter.hear("load")["level"] == "slower"
+    change_level(server, Level.NORMAL)
+    assert painter.hear("load")["level"] == "normal"
+
+
+def test_a_document_opened_on_a_full_device_is_told(server: Served, painter: Page) -> None:
+    set_level(server, Level.SLOWER)
+    painter.open()
+    assert painter.hear("load") == {"type": "load", "level": "slower", "painters": 1}
+
+
+# A device that does not answer
+
+
+def test_a_wedged_device_is_noticed_and_everybody_told(library: FakeLibrary) -> None:
+    with served(library, watchdog_seconds=0.2) as server, page(server) as one:
+        gave_up = threading.Event()
+        server.services.worker.on_wedged = gave_up.set
+        one.open()
+        library.gate.clear()
+        one.whole()
+        assert gave_up.wait(5)
+        assert httpx.get(f"{server.url}/healthz").json()["type"].endswith("device-wedged")
+        assert httpx.get(f"{server.url}/readyz").status_code == 503
+        answer = httpx.post(f"{server.url}/generate", files={"mask": palette_png(np.ones((8, 8)))})
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+        with page(server) as late:
+            assert "does not answer" in late.hear("bye")["reason"] or late.closed() == 1013
+
+
+def test_a_use_of_the_device_that_ends_in_time_is_no_wedge(library: FakeLibrary) -> None:
+    library.seconds = 0.1
+    with served(library, watchdog_seconds=0.5) as server, page(server) as one:
+        one.open()
+        for _ in range(8):  # longer together than the watchdog waits for each
+            one.whole()
+            one.frame()
+        assert not server.services.worker.wedged
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
 
 
 def test_bye_when_the_server_stops(library: FakeLibrary) -> None:

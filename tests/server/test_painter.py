@@ -152,7 +152,7 @@ def test_failures_that_nobody_reads_do_not_pile_up(library: FakeLibrary) -> None
             await painter.receive(opening())
             await painter.receive(labels(1, whole=True))
             await until(lambda: library.rendered == 1)
-            services.worker.scheduler._rest = 0.001
+            services.worker.scheduler._shortest_rest = 0.001
             library.failure, library.failing = EngineError("it", "is broken", "Wait."), 1000
             for revision in range(2, 22):
                 await painter.receive(labels(revision))
@@ -190,12 +190,12 @@ def test_the_results_of_a_batch_are_told_before_the_next_use_begins(library: Fak
             uses: list[list[int]] = []
             submit = worker._submit
 
-            def watch(jobs: Any) -> None:
+            def watch(turns: Any, jobs: Any) -> None:
                 uses.append([worker.scheduler._painters[each.key].numbered for each in painters])
-                submit(jobs)
+                submit(turns, jobs)
 
             worker._submit = watch  # type: ignore[method-assign]
-            worker._renderer.forget(painters[0].key)
+            worker._device._renderer.forget(painters[0].key)  # type: ignore[attr-defined]
             library.gate.clear()
             for each in painters:
                 worker.scheduler.offer(each.key, worker._clock(), key=each.batch_key)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from server.scheduler import MAX_UNACKNOWLEDGED, QueueFullError, Scheduler
+from server.scheduler import MAX_UNACKNOWLEDGED, Level, QueueFullError, Scheduler
 
 
 def serve(scheduler: Scheduler, now: float = 0.0, seconds: float = 1.0) -> str | None:
@@ -78,20 +78,213 @@ def test_painters_take_turns() -> None:
     assert served == list("abcabcabc")
 
 
-def test_requests_and_painters_share() -> None:
+def test_painters_come_before_requests_which_have_a_fifth_of_the_time() -> None:
     scheduler = Scheduler(100, 8)
     for painter in "ab":
         scheduler.join(painter)
     for number in range(50):
         request(scheduler, f"r{number}")
     served = []
-    for _ in range(9):
+    for _ in range(50):
         for painter in "ab":
             scheduler.offer(painter, 0.0)
-        served.append(serve(scheduler))
-    # The queue has one turn in three, however long it is.
-    assert [name[0] for name in served if name] == ["r", "a", "b"] * 3
-    assert [name for name in served if name and name[0] == "r"] == ["r0", "r1", "r2"]
+        served.append(serve(scheduler) or "")
+    assert served[0] in "ab"
+    kinds = [name[0] for name in served]
+    assert 9 <= kinds.count("r") <= 11
+    assert abs(kinds.count("a") - kinds.count("b")) <= 1
+    assert max(kinds.index("r", at) - at for at in range(40)) <= 5  # and never long without one
+    assert [name for name in served if name[0] == "r"] == [f"r{n}" for n in range(kinds.count("r"))]
+
+
+def test_requests_that_nobody_is_painting_beside_have_all_the_time() -> None:
+    scheduler = Scheduler(100, 8)
+    scheduler.join("idle")
+    for number in range(3):
+        request(scheduler, f"r{number}")
+    assert [serve(scheduler) for _ in range(3)] == ["r0", "r1", "r2"]
+
+
+def test_clients_take_turns_however_many_requests_each_has() -> None:
+    scheduler = Scheduler(100, 8)
+    for number in range(20):
+        scheduler.admit(f"bulk{number}")
+        scheduler.enqueue(f"bulk{number}", 0.0, client="bulk")
+    for number in range(3):
+        scheduler.admit(f"one{number}")
+        scheduler.enqueue(f"one{number}", 0.0, client="one")
+    assert [serve(scheduler) for _ in range(7)] == [
+        "bulk0", "one0", "bulk1", "one1", "bulk2", "one2", "bulk3",
+    ]  # fmt: skip
+
+
+def test_time_is_shared_and_not_turns() -> None:
+    """A painter whose pictures take ten times as long has a tenth of the turns, and as much of the time."""
+    scheduler = Scheduler(4, 8)
+    seconds = {"dear": 0.1, "cheap": 0.01}
+    took = dict.fromkeys(seconds, 0.0)
+    for painter in seconds:
+        scheduler.join(painter)
+    now, warm = 0.0, 20
+    for turn in range(400):
+        for painter in seconds:
+            scheduler.offer(painter, now, key=painter)
+        (served,) = scheduler.next(now)
+        name = served.painter or ""
+        now += seconds[name]
+        scheduler.finish(now)
+        number = scheduler.number_frame(name)
+        scheduler.sent(name, number)
+        scheduler.acknowledge(name, number)
+        if turn >= warm:
+            took[name] += seconds[name]
+    assert took["dear"] == pytest.approx(took["cheap"], rel=0.1)
+
+
+def test_a_painter_that_pauses_gets_rid_of_no_debt() -> None:
+    """Work that takes longer than was thought is paid for afterwards, also by who was away in between."""
+    scheduler = Scheduler(4, 8)
+    for painter in "ab":
+        scheduler.join(painter)
+    for _ in range(50):  # what a picture takes as a rule
+        scheduler.offer("b", 0.0)
+        serve(scheduler, seconds=0.01)
+    scheduler.offer("a", 0.0)
+    assert serve(scheduler, seconds=0.2) == "a"
+    assert serve(scheduler) is None  # nobody waits: a has paused
+    served = []
+    for _ in range(20):
+        for painter in "ab":
+            scheduler.offer(painter, 0.0)
+        served.append(serve(scheduler, seconds=0.01))
+    assert served.count("a") < 5
+
+
+def test_several_uses_at_once_are_never_two_of_one_painter() -> None:
+    scheduler = Scheduler(4, 8, uses=2)
+    for painter in "ab":
+        scheduler.join(painter)
+        scheduler.offer(painter, 0.0)
+    first, second = scheduler.next(0.0), scheduler.next(0.0)
+    assert [turns[0].painter for turns in (first, second)] == ["a", "b"]
+    scheduler.offer("a", 0.1)
+    assert scheduler.next(0.1) == ()  # both uses are taken
+    scheduler.finish(0.2, second)
+    assert scheduler.next(0.2) == ()  # a's turn still runs
+    scheduler.offer("b", 0.2)
+    third = scheduler.next(0.2)
+    assert third[0].painter == "b"
+    scheduler.finish(0.3, first)
+    assert scheduler.next(0.3)[0].painter == "a"
+    with pytest.raises(RuntimeError):
+        scheduler.finish(0.4, first)
+
+
+def test_what_a_newer_revision_took_the_place_of_is_counted() -> None:
+    scheduler = Scheduler(4, 8)
+    scheduler.join("p")
+    for now in (0.0, 0.1, 0.2):
+        scheduler.offer("p", now)
+    serve(scheduler)
+    scheduler.offer("p", 0.3)
+    assert scheduler.superseded == 2
+
+
+def test_clients_that_have_nothing_in_line_are_forgotten() -> None:
+    scheduler = Scheduler(1000, 8)
+    for number in range(500):
+        name = f"r{number}"
+        scheduler.admit(name)
+        scheduler.enqueue(name, 0.0, client=f"client {number}")
+        if number % 2:
+            serve(scheduler)
+        scheduler.release(name)
+    assert len(scheduler._clients_round) == len(scheduler._lines) == len(scheduler._line_of) == 0
+
+
+# The load
+
+
+def busy(scheduler: Scheduler, painters: int, seconds: float, now: float, until: float) -> float:
+    """So many hands move and each picture takes so long; frames are acknowledged at once."""
+    names = [f"p{number}" for number in range(painters)]
+    for name in names:
+        if name not in scheduler._painters:
+            scheduler.join(name)
+    while now < until:
+        for name in names:
+            scheduler.offer(name, now, key="large", small_key="half")
+        turns = scheduler.next(now)
+        now += seconds / 4 if turns and turns[0].small else seconds
+        scheduler.finish(now)
+        number = scheduler.number_frame(turns[0].painter or "", exact=False)
+        scheduler.sent(turns[0].painter or "", number)
+        scheduler.acknowledge(turns[0].painter or "", number)
+        scheduler.observe_load(now)
+    return now
+
+
+def test_the_level_follows_how_long_a_round_takes_and_does_not_swing() -> None:
+    scheduler = Scheduler(4, 8)
+    now = busy(scheduler, 3, 0.02, 0.0, 3.0)
+    assert scheduler.level is Level.NORMAL
+    now = busy(scheduler, 12, 0.02, now, now + 3)
+    assert scheduler.level is Level.SLOWER
+    levels, now = set(), busy(scheduler, 30, 0.02, now, now + 3)
+    for _ in range(20):  # half the size takes a quarter of the time, which must not talk the level down
+        now = busy(scheduler, 30, 0.02, now, now + 1)
+        levels.add(scheduler.level)
+    assert levels == {Level.SMALLER}
+    for name in list(scheduler._painters):
+        scheduler.leave(name)
+    now = busy(scheduler, 1, 0.02, now, now + 2)
+    assert scheduler.level is Level.SMALLER  # it takes its time to come down
+    busy(scheduler, 1, 0.02, now, now + 4)
+    assert scheduler.level is Level.NORMAL
+
+
+def test_smaller_pictures_are_live_ones_of_large_canvases_only() -> None:
+    scheduler = Scheduler(4, 8, rest=0.1)
+    now = busy(scheduler, 30, 0.03, 0.0, 5.0)
+    assert scheduler.level is Level.SMALLER
+    scheduler.join("large")
+    scheduler.join("little")
+    seen: dict[str, list[tuple[bool, bool]]] = {"large": [], "little": []}
+    stop = now + 10
+    while now < stop:
+        if now < stop - 6:
+            for name, small in (("large", "half"), ("little", None)):
+                scheduler.offer(name, now, key=name, small_key=small)
+        turns = scheduler.next(now)
+        now += 0.02
+        if turns:
+            scheduler.finish(now)
+            name = turns[0].painter or ""
+            number = scheduler.number_frame(name, exact=turns[0].exact)
+            scheduler.sent(name, number)
+            scheduler.acknowledge(name, number)
+            if name in seen:
+                seen[name].append((turns[0].exact, turns[0].small))
+    assert {small for exact, small in seen["large"] if not exact} == {True}
+    assert {small for _, small in seen["little"]} == {False}
+    assert [row[-1] for row in seen.values()] == [(True, False)] * 2  # who rests gets the whole picture
+
+
+def test_a_batch_stays_in_time_for_the_most_pressed_in_it() -> None:
+    scheduler = Scheduler(40, 8, batch=8)
+    for painter in "abcdefgh":
+        scheduler.join(painter)
+    for _ in range(30):  # 30 ms a picture, alone
+        scheduler.offer("a", 0.0, key="k")
+        painted_now = scheduler.next(0.0)
+        scheduler.finish(0.03, painted_now)
+        scheduler.sent("a", scheduler.number_frame("a"))
+        scheduler.acknowledge("a", scheduler._painters["a"].numbered)
+    for painter in "abcdefgh":
+        scheduler.offer(painter, 10.0, key="k")
+    assert len(scheduler.next(10.0)) == 3  # 90 ms of the 100
+    scheduler.finish(10.09)
+    assert len(scheduler.next(10.09)) == 5  # late already: all that are left
 
 
 def test_a_silent_painter_costs_nobody_a_turn() -> None:
@@ -351,7 +544,9 @@ def test_exact_pictures_take_their_turn_in_the_round(resting: Scheduler) -> None
             resting.offer(painter, now)
         served.append(painted(resting, now, exact=False))
     # One turn for the exact picture; it does not hold the moving hands up for longer.
-    assert served == [("p!",), ("a",), ("b",), ("a",), ("b",), ("a",)]
+    assert ("p!",) in served[:3]
+    assert served.count(("p!",)) == 1
+    assert abs(served.count(("a",)) - served.count(("b",))) <= 1
 
 
 def test_many_moving_hands_do_not_keep_an_exact_picture_away() -> None:
@@ -448,16 +643,18 @@ def test_a_batch_has_a_limit_and_the_round_says_who_is_in() -> None:
     assert served == [("a", "b"), ("c", "a"), ("b", "c")] * 2
 
 
-def test_who_is_left_out_is_next() -> None:
+def test_who_is_left_out_of_a_batch_has_as_much_time() -> None:
     scheduler = Scheduler(8, 8, batch=8)
     for painter in "abcde":
         scheduler.join(painter)
     served = []
-    for _ in range(4):
+    for _ in range(50):
         for painter in "abcde":
             scheduler.offer(painter, 0.0, key="odd" if painter == "c" else "even")
         served.append(painted(scheduler, 0.0, exact=False))
-    assert served == [("a", "b", "d", "e"), ("c",)] * 2
+    assert ("c",) in served[:4]
+    # Alone it takes four times as long as each of four together: so it has a turn for each four of theirs.
+    assert 9 <= served.count(("c",)) <= 11
 
 
 def test_work_without_a_key_goes_alone() -> None:
@@ -487,7 +684,7 @@ def test_requests_join_in_their_order_and_fill_what_painters_leave() -> None:
         scheduler.admit(name)
         scheduler.enqueue(name, 0.0, key=key)
     # r4 does not overtake r3.
-    assert painted(scheduler, 0.0, exact=True) == ("r1!", "a!", "r2!")
+    assert painted(scheduler, 0.0, exact=True) == ("a!", "r1!", "r2!")
     assert painted(scheduler, 0.0, exact=True) == ("r3!",)
     assert painted(scheduler, 0.0, exact=True) == ("r4!",)
 
@@ -504,7 +701,7 @@ def test_many_requests_leave_room_for_painters_in_a_batch() -> None:
         for painter in "ab":
             scheduler.offer(painter, 0.0, key="k", live=False)
         served.append(painted(scheduler, 0.0, exact=True))
-    assert served == [("r0!", "a!", "b!"), ("r1!", "a!", "b!"), ("r2!", "a!", "b!")]
+    assert [set(use) for use in served] == [{"a!", "b!", "r0!"}, {"a!", "b!", "r1!"}, {"a!", "b!", "r2!"}]
 
 
 def test_a_batch_is_measured_by_the_picture() -> None:

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from server import protocol
+from server import session as session_module
 from server.limits import Limits
 from server.maps import resize_nearest
 from server.protocol import MalformedError, Open, Style
-from server.rendering import RenderRequest, batch_key
-from server.session import Outcome, Session
+from server.rendering import Document, RenderRequest, batch_key
+from server.session import Outcome, Session, half_of
 from tests.server.fake_engine import FakeLibrary, fake_spec
 
 LIBRARY = FakeLibrary()
@@ -277,11 +278,11 @@ def test_malformed_labels(painting: Session, data: bytes) -> None:
 def test_a_lost_painter_is_begun_anew(painting: Session) -> None:
     painting.put(patch(11))
     painting.take()
-    painting.lost(epoch=6)
+    painting.lost(Document("s", 6))
     request = painting.take()
     assert request is not None
     assert not request.fresh
-    painting.lost(epoch=7)
+    painting.lost(Document("s", 7))
     request = painting.take()
     assert request is not None
     assert request.fresh
@@ -324,7 +325,7 @@ def test_regions_and_their_numbers_are_in_the_request(session: Session) -> None:
 
 
 def test_a_document_without_numbers_hands_out_none(painting: Session) -> None:
-    painting.lost(7)
+    painting.lost(Document("s", 7))
     request = taken(painting)
     assert (request.fresh, request.regions, request.style_changes) == (True, (), ())
 
@@ -392,7 +393,7 @@ def test_numbers_of_another_epoch_are_ignored(regional: Session) -> None:
 def test_a_lost_painter_gets_all_numbers_again(regional: Session) -> None:
     regional.put(numbers(12, x=14, y=0, value=2))
     taken(regional)
-    regional.lost(7)
+    regional.lost(Document("s", 7))
     (change,) = taken(regional).style_changes
     expected = np.zeros((8, 16), np.uint8)
     expected[:, :8], expected[0:2, 14:16] = 1, 2
@@ -504,9 +505,8 @@ class Pair:
         self.styles = np.zeros((8, 16), np.uint8)
         self.regions: list[list[float]] = []
         self.revision = 0
-        self.painted: np.ndarray | None = None
-        self.shown = np.zeros((8, 16), np.uint8)
-        self.known = 0
+        # What the device knows: of the whole pictures, and of those at half the size.
+        self.seen = {False: _Seen(8, 16), True: _Seen(4, 8)}
         self.session.open(opening(regions=[]))
         self.everything()
 
@@ -544,7 +544,9 @@ class Pair:
                 self.say(protocol.encode_labels, self.labels)
                 self.everything()
             case 2:
-                self.session.lost(7)
+                self.session.lost(Document("s", 7, bool(self.rng.integers(2))))
+            case 3 if self.rng.random() < 0.1:
+                self.session.drop_small()  # what comes next at that size is fresh
             case 3 | 4 | 5:
                 self.say(protocol.encode_labels, self.labels)
             case 6 | 7 | 8:
@@ -553,30 +555,57 @@ class Pair:
                 self.paint()
 
     def paint(self) -> bool:
-        request = self.session.take()
+        small = bool(self.rng.integers(2))
+        request = self.session.take(exact=not small, small=small)
         if request is None:
             return False
+        assert request.document == Document("s", 7, small)
+        assert (request.width, request.height) == ((8, 4) if small else (16, 8))
+        seen = self.seen[small]
         if request.fresh:
-            self.painted, self.shown, self.known = None, np.zeros((8, 16), np.uint8), 0
-        for change in request.changes:
-            if self.painted is None:
-                self.painted = change.labels
-            rows, columns = change.labels.shape
-            self.painted[change.y : change.y + rows, change.x : change.x + columns] = change.labels
-        for change in request.style_changes:
-            rows, columns = change.numbers.shape
-            assert change.numbers.max() <= max(len(request.regions), self.known)
-            self.shown[change.y : change.y + rows, change.x : change.x + columns] = change.numbers
-        self.known = len(request.regions)
+            seen.forget()
+        seen.take(request)
         assert request.revision == self.revision
         assert request.regions == tuple(map(tuple, self.regions))
-        assert np.array_equal(self.painted, self.labels)
-        assert np.array_equal(self.shown, np.where(self.styles > self.known, 0, self.styles))
+        labels, styles = (_halved(one) if small else one for one in (self.labels, self.styles))
+        assert np.array_equal(seen.labels, labels)
+        assert np.array_equal(seen.styles, np.where(styles > seen.known, 0, styles))
         return True
 
 
+class _Seen:
+    """The planes that a device has put together from what it was given."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.shape = height, width
+        self.forget()
+
+    def forget(self) -> None:
+        self.labels = np.zeros(self.shape, np.uint8)
+        self.styles = np.zeros(self.shape, np.uint8)
+        self.known = 0
+
+    def take(self, request: RenderRequest) -> None:
+        for change in request.changes:
+            rows, columns = change.labels.shape
+            self.labels[change.y : change.y + rows, change.x : change.x + columns] = change.labels
+        for change in request.style_changes:
+            rows, columns = change.numbers.shape
+            assert change.numbers.max() <= max(len(request.regions), self.known)
+            self.styles[change.y : change.y + rows, change.x : change.x + columns] = change.numbers
+        self.known = len(request.regions)
+
+
+def _halved(plane: np.ndarray) -> np.ndarray:
+    """The pixels nearest to the centres of pixels twice as large."""
+    return plane[1::2, 1::2]
+
+
 @pytest.mark.parametrize("seed", range(10))
-def test_whatever_happens_the_device_has_what_the_page_has(seed: int) -> None:
+def test_whatever_happens_the_device_has_what_the_page_has_at_either_size(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "half_of", lambda paints, _spec: (paints[0] // 2, paints[1] // 2))
     pair = Pair(seed)
     painted = 0
     for _ in range(200):
@@ -657,3 +686,21 @@ def test_patches_reach_exactly_the_pixels_that_they_decide(small: Session) -> No
 def test_the_shape_is_kept(small: Session, size: tuple[int, int], painted: tuple[int, int]) -> None:
     ready = said(small.open(opening(epoch=8, model="small", width=size[0], height=size[1])))
     assert (ready["paints_width"], ready["paints_height"]) == painted
+
+
+# Smaller pictures
+
+
+@pytest.mark.parametrize(
+    ("paints", "half"),
+    [((64, 64), None), ((127, 200), None), ((128, 128), (64, 64)), ((513, 128), (256, 64))],
+)
+def test_no_picture_is_halved_below_what_the_model_was_trained_at(
+    paints: tuple[int, int], half: tuple[int, int] | None
+) -> None:
+    assert half_of(paints, fake_spec()) == half
+
+
+def test_a_document_that_cannot_be_smaller_says_so(painting: Session) -> None:
+    assert painting.batch_key is not None
+    assert painting.small_key is None

@@ -1,12 +1,18 @@
 """POST /styles: the code of a photo's light."""
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from engine import Library
+from server.device import ThreadDevice, Tools
 from server.errors import Problem
+from server.segmenting import Segmenters
 from server.worker import DeviceWorker
 from tests.server.conftest import Client, run
 from tests.server.fake_engine import FakeLibrary
@@ -73,20 +79,37 @@ def test_what_cannot_be_read_is_said(client: Client) -> None:
 # The device's other work
 
 
+@dataclass(frozen=True)
+class Plain:
+    """Work that is not about pictures."""
+
+    work: Callable[[], Any]
+
+    def run(self, tools: Tools) -> Any:
+        assert isinstance(tools.library, FakeLibrary)
+        return self.work()
+
+
+def worker_of(library: FakeLibrary, **options: Any) -> DeviceWorker:
+    segmenters = Segmenters(library, Path("/nowhere"))  # type: ignore[arg-type]
+    device = ThreadDevice(library, segmenters)  # type: ignore[arg-type]
+    return DeviceWorker(device, library, **{"places": 8, "uploads": 8, "max_painters": 1, **options})  # type: ignore[arg-type]
+
+
 def test_calls_take_turns_with_pictures_and_their_errors_come_back() -> None:
     async def main() -> None:
-        worker = DeviceWorker(FakeLibrary(), places=4, uploads=4, max_painters=1)  # type: ignore[arg-type]
+        worker = worker_of(FakeLibrary())
         await worker.start()
-        with worker.place() as place:
-            assert (await worker.call(place, lambda: 7))[0] == 7
-            assert (await worker.call(place, lambda: None))[0] is None
+        with worker.place("somebody") as place:
+            assert (await worker.call(place, Plain(lambda: 7)))[0] == 7
+            assert (await worker.call(place, Plain(lambda: None)))[0] is None
             with pytest.raises(ZeroDivisionError):
-                await worker.call(place, lambda: 1 // 0)
-            assert (await worker.call(place, lambda: "after"))[0] == "after"
+                await worker.call(place, Plain(lambda: 1 // 0))
+            assert (await worker.call(place, Plain(lambda: "after")))[0] == "after"
         assert worker.scheduler.idle
         worker.fail()
-        with worker.place() as place, pytest.raises(Problem, match="did not load"):
-            await worker.call(place, lambda: 1)
+        with worker.place("somebody") as place, pytest.raises(Problem, match="did not load"):
+            await worker.call(place, Plain(lambda: 1))
         await worker.stop()
 
     asyncio.run(main())
@@ -94,13 +117,13 @@ def test_calls_take_turns_with_pictures_and_their_errors_come_back() -> None:
 
 def test_calls_that_wait_go_in_order_and_one_at_a_time() -> None:
     async def main() -> None:
-        worker = DeviceWorker(FakeLibrary(), places=8, uploads=8, max_painters=1, batch=4)  # type: ignore[arg-type]
+        worker = worker_of(FakeLibrary(), batch=4)
         await worker.start()
         order: list[int] = []
 
         async def one(number: int) -> None:
-            with worker.place() as place:
-                await worker.call(place, lambda: order.append(number))
+            with worker.place("somebody") as place:
+                await worker.call(place, Plain(lambda: order.append(number)))
 
         await asyncio.gather(*(one(number) for number in range(8)))
         assert order == list(range(8))
