@@ -24,6 +24,7 @@ from models.readings import ImportOptions
 from models.spec import ModelSpec
 from server import logs
 from server.app import create_app
+from server.cluster import environment
 from server.codecs import decode_map, format_of_name
 from server.errors import Problem
 from server.limits import Limits
@@ -61,6 +62,7 @@ def serve(settings: Settings) -> None:
 
 
 def _serve_cluster(settings: Settings) -> None:
+    environment.prepare(settings)
     try:
         from server.cluster.launch import serve_cluster  # noqa: PLC0415 (an extra, and slow to import)
     except ModuleNotFoundError as error:

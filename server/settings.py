@@ -167,7 +167,8 @@ class Settings(BaseSettings):
         default=1,
         ge=1,
         le=1000,
-        description="Model replicas: processes with a device each. With SCENEBRUSH_RAY_MAX_REPLICAS the fewest.",
+        description="Model replicas, processes with a device each; the fewest where "
+        "SCENEBRUSH_RAY_MAX_REPLICAS is set.",
     )
     ray_max_replicas: int | None = Field(
         default=None,
@@ -177,7 +178,7 @@ class Settings(BaseSettings):
         "always SCENEBRUSH_RAY_REPLICAS.",
     )
     ray_ongoing: float = Field(
-        default=2.0,
+        default=1.5,
         gt=0,
         description="Pieces of work under way for each replica from which more replicas are started.",
     )

@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol, TypeVar
 import structlog
 
 from models.spec import ModelSpec
-from server.device import Call, Device, Result, Work
+from server.device import About, Call, Device, Result, Work
 from server.errors import Problem
 from server.rendering import BatchKey, Rendered, RenderRequest, batch_key
 from server.scheduler import Level, QueueFullError, Scheduler, Turn
@@ -302,6 +302,11 @@ class DeviceWorker:
     def documents(self) -> int:
         """Live documents that the device keeps a painter for."""
         return self._device.documents
+
+    @property
+    def about(self) -> About | None:
+        """What paints; None while it cannot be reached."""
+        return self._device.about
 
     # The load
 

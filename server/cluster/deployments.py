@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any, Final, cast
 
 import structlog
@@ -58,7 +59,7 @@ class ModelReplica:
             replicas=lambda: serve.get_replica_context().world_size,
         )
         await self._replica.start()
-        log.info("replica ready", replica=self._replica.name, device=library.device_name)
+        log.info("replica ready", replica=self._replica.name, pid=os.getpid(), device=library.device_name)
 
     async def do(self, route: Route, work: Work) -> Answer:
         return await self._replica.do(route, work)

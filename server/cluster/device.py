@@ -14,7 +14,7 @@ import structlog
 
 from server.cluster.placing import Route
 from server.cluster.wire import Answer, Facts, Refusal, error_of
-from server.device import ReadStyle, Result, Work
+from server.device import About, ReadStyle, Result, Work
 from server.errors import Problem
 from server.rendering import PainterLostError, RenderRequest
 
@@ -78,6 +78,10 @@ class ClusterDevice:
     @property
     def documents(self) -> int:
         return len(self._homes)
+
+    @property
+    def about(self) -> About | None:
+        return About(self.facts.device, self.facts.precision) if self.facts is not None else None
 
     async def start(self) -> None:
         """Wait until a replica answers."""

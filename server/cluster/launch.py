@@ -63,13 +63,9 @@ def _drain(studio: DeploymentHandle[Any], seconds: float) -> None:
 
 
 def _connect(settings: Settings) -> None:
-    # Read by the processes that Ray starts: nothing is reported to anybody, and proxies are believed as set.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ["FORWARDED_ALLOW_IPS"] = ",".join(settings.trusted_proxies)
     if "RAY_ADDRESS" in os.environ:
         ray.init(namespace=APPLICATION)
         return
-    os.environ.setdefault("RAY_worker_niceness", "0")  # painting is what this machine is for
     # A studio for this machine keeps Ray's own ports from the others too.
     address = "127.0.0.1" if settings.host in LOOPBACK_HOSTS else None
     ray.init(namespace=APPLICATION, include_dashboard=False, _node_ip_address=address)

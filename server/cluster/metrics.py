@@ -19,7 +19,9 @@ class PaintersByReplica(Collector):
 
     def collect(self) -> Iterable[Metric]:
         family = GaugeMetricFamily(
-            "scenebrush_replica_painters", "Live painters by the replica that paints them.", labels=["replica"]
+            "scenebrush_replica_painters",
+            "Live painters by the replica that paints them.",
+            labels=["replica"],
         )
         for replica, painters in self._device.homes.items():
             family.add_metric([replica], painters)

@@ -38,7 +38,10 @@ async def readyz(services: ServicesOf) -> Ready:
         raise _not_ready("The server is stopping.", "Send work to another server.")
     if not worker.ready:
         raise _not_ready("The model is being loaded and warmed up.", "Ask again in a second.")
-    return Ready(model=library.default_id, device=library.device_name, precision=library.precision)
+    about = worker.about
+    if about is None:
+        raise _not_ready("None of the machines that paint answers.", "Ask again in a second.")
+    return Ready(model=library.default_id, device=about.name, precision=about.precision)
 
 
 def _not_ready(why: str, next_step: str) -> Problem:

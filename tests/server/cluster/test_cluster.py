@@ -1,8 +1,9 @@
-"""A real cluster on this machine: two model replicas behind Ray Serve's own proxy. Everything goes over HTTP."""
+"""A real cluster on this machine: two model replicas behind Ray Serve's own proxy, asked over HTTP."""
 
 import contextlib
 import io
 import json
+import re
 import secrets
 import time
 from collections import Counter
@@ -30,6 +31,7 @@ from tests.tiny import write_tiny_model
 
 LANDSCAPE = load_label_set("landscape17")
 SIZE = 32
+SKY = np.full((SIZE, SIZE), 1, np.uint8)
 WITHIN = 60.0  # seconds; everything that happens takes a fraction of it on a quiet machine
 
 
@@ -50,7 +52,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "SCENEBRUSH_RAY_CPUS": "0.5",
         "RAY_AUTH_TOKEN": secrets.token_hex(16),  # else one is written into the home folder
     }
-    with serve((*CHECKOUT_COMMAND, "--ray"), cwd=Path.cwd(), settings=settings) as server:
+    command = (*CHECKOUT_COMMAND, "--ray")
+    with serve(command, cwd=Path.cwd(), settings=settings, within=4 * WITHIN) as server:
         yield server
         if server.process.poll() is None:
             server.stop()
@@ -59,10 +62,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 class Page:
     """A page of the studio, as far as its socket goes: it keeps the map, and acknowledges what it shows."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: ClientConnection, labels: np.ndarray) -> None:
         self.socket = socket
         self.revision = 0
-        self.labels = np.full((SIZE, SIZE), 1, np.uint8)
+        self.labels = labels.copy()
         self.session = ""
 
     def open(self, model: str = "tiny") -> None:
@@ -103,11 +106,11 @@ class Page:
 
 
 @contextlib.contextmanager
-def page(server: Server, model: str = "tiny") -> Iterator[Page]:
+def page(server: Server, labels: np.ndarray = SKY, model: str = "tiny") -> Iterator[Page]:
     address = server.url.replace("http", "ws") + "/live"
     ours = [Subprotocol(protocol.SUBPROTOCOL)]
     with connect(address, subprotocols=ours, compression=None, proxy=None) as socket:
-        one = Page(socket)
+        one = Page(socket, labels)
         one.open(model)
         yield one
 
@@ -139,14 +142,9 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def replicas(server: Server) -> dict[str, psutil.Process]:
-    """The processes of the model replicas by their ids in the cluster."""
-    found = {}
-    for process in psutil.Process(server.process.pid).children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            title = " ".join(process.cmdline())
-            if "#Painters#" in title:
-                found[title.split("#Painters#")[1].split(":")[0].strip()] = process
-    return found
+    """The running model replicas by their ids in the cluster, as they have said in the log."""
+    said = re.findall(r'"replica": "(\w+)", "pid": (\d+)', server.log.decode())
+    return {name: psutil.Process(int(pid)) for name, pid in said if psutil.pid_exists(int(pid))}
 
 
 def home(names: list[str], painter: str) -> str:
@@ -182,11 +180,9 @@ def test_both_replicas_paint_the_same(cluster: Server, scene: np.ndarray) -> Non
 def test_several_models_and_the_reading_of_photos(cluster: Server, scene: np.ndarray) -> None:
     tiny, other = generated(cluster, scene), generated(cluster, scene, model="other")
     assert (tiny != other).mean() > 0.5
-    with page(cluster, "other") as one:
-        one.labels[:] = scene
-        one.paint(8, 0, 20)  # a stroke that changes nothing
-        assert one.newest().shape == other.shape
-    photo = {"photo": ("photo.png", image_file(tiny), "image/png")}
+    with page(cluster, scene, "other") as one:
+        assert (one.newest() == other).all()
+    photo = {"image": ("photo.png", image_file(tiny), "image/png")}
     read = httpx.post(f"{cluster.url}/segment", files=photo, timeout=WITHIN)
     assert read.status_code == 200, read.text
     style = httpx.post(f"{cluster.url}/styles", files=photo, timeout=WITHIN)
