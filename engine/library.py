@@ -191,6 +191,7 @@ class Library:
         """Bytes of modulation tables that the last frame left, over all models. From any thread."""
         return self._cache.held
 
+    @property
     def loaded(self) -> list[str]:
         """Ids of the models whose weights are in memory, in the order in which they were loaded. From any
         thread."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextvars import Context
 from typing import Any, Final, cast
 
 import structlog
@@ -12,11 +13,11 @@ from ray import serve
 from ray.exceptions import RayActorError
 from ray.serve import Application
 from ray.serve.handle import DeploymentHandle
+from ray.serve.metrics import Gauge
 
-from engine import Library
 from server import logs
 from server.app import create_app
-from server.cluster.device import AHEAD, ClusterDevice, ReplicaGoneError
+from server.cluster.device import ClusterDevice, ReplicaGoneError
 from server.cluster.metrics import PaintersByReplica
 from server.cluster.placing import Route
 from server.cluster.replica import Replica
@@ -24,7 +25,7 @@ from server.cluster.wire import Answer, Facts
 from server.device import ThreadDevice, Work
 from server.errors import Problem
 from server.segmenting import Segmenters, default_folder
-from server.services import Services, batch_size, open_library
+from server.services import GPU_BATCH, Services, batch_size, open_library
 from server.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -58,6 +59,7 @@ class ModelReplica:
             watchdog=settings.watchdog_seconds,
             replicas=lambda: serve.get_replica_context().world_size,
         )
+        self._gauges = ReplicaGauges()
         await self._replica.start()
         log.info("replica ready", replica=self._replica.name, pid=os.getpid(), device=library.device_name)
 
@@ -74,11 +76,31 @@ class ModelReplica:
         self._replica.check()
 
     def record_routing_stats(self) -> dict[str, Any]:
-        """What the router is told of this replica, about once a second."""
-        return {"models": list(self._replica.facts().models)}
+        """What the router is told of this replica, about once a second; and Ray's metrics."""
+        facts = self._replica.facts()
+        self._gauges.set(facts)
+        return {"models": list(facts.models)}
 
     async def __del__(self) -> None:
         await self._replica.stop()
+
+
+class ReplicaGauges:
+    """What a replica counts, among the metrics that Ray offers on each machine. Ray adds which replica."""
+
+    def __init__(self) -> None:
+        self._painters = Gauge("scenebrush_replica_documents", "Live documents kept on the device.")
+        self._queued = Gauge("scenebrush_replica_queued", "Pieces of work that wait for the device.")
+        self._painted = Gauge("scenebrush_replica_pictures", "Pictures painted since the replica began.")
+        self._uses = Gauge("scenebrush_replica_uses", "Uses of the device since the replica began.")
+        self._cached = Gauge("scenebrush_replica_cached_bytes", "Bytes of modulation tables kept.")
+
+    def set(self, facts: Facts) -> None:
+        self._painters.set(facts.painters)
+        self._queued.set(facts.queued)
+        self._painted.set(facts.painted)
+        self._uses.set(facts.uses)
+        self._cached.set(facts.cached_bytes)
 
 
 class RayReplicas:
@@ -97,6 +119,12 @@ class RayReplicas:
         return await self._call("facts", Route())
 
     async def _call(self, method: str, *arguments: object) -> Any:
+        # Serve's router knows a call by the request in whose context it is made, and forgets the second of two
+        # that wait under one name. Ours are made for many at once: each in a context of its own.
+        loop = asyncio.get_running_loop()
+        return await loop.create_task(self._call_alone(method, *arguments), context=Context())
+
+    async def _call_alone(self, method: str, *arguments: object) -> Any:
         response = getattr(self._handle, method).remote(*arguments)
         try:
             return await response
@@ -120,7 +148,7 @@ class Ingress:
         library = open_library(self._settings.model_copy(update={"device": "cpu", "precision": "auto"}))
         device = ClusterDevice(
             RayReplicas(self._replicas),
-            uses=_uses(self._settings, library),
+            uses=_uses(self._settings),
             # Before the app's own watchdog: a replica that hangs is no reason for this process to leave.
             patience=min(_PATIENCE, self._settings.watchdog_seconds / 2),
         )
@@ -177,11 +205,10 @@ def build(settings: Settings) -> Application:
     return ingress.bind(settings, replicas.bind(settings))
 
 
-def _uses(settings: Settings, library: Library) -> int:
-    """Uses under way at once: what all replicas paint together, and one piece more for each."""
-    return max(settings.ray_replicas, settings.ray_max_replicas or 0) * (
-        batch_size(settings, library) + AHEAD
-    )
+def _uses(settings: Settings) -> int:
+    """Uses under way at once: what all replicas paint together, and as much again, so that none waits."""
+    batch = settings.batch or (GPU_BATCH if settings.ray_gpus else 1)
+    return 2 * batch * max(settings.ray_replicas, settings.ray_max_replicas or 0)
 
 
 def _scale(settings: Settings) -> dict[str, Any]:

@@ -20,8 +20,6 @@ from server.rendering import PainterLostError, RenderRequest
 
 log = structlog.get_logger(__name__)
 
-AHEAD: Final = 1
-"""Pieces of work that wait at each replica beside those that it does, so that it waits for none."""
 _ASK_EVERY: Final = 2.0
 _TRIES: Final = 3
 """A request whose replica dies goes to another one. What kills three is not tried on a fourth."""

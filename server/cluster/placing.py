@@ -41,10 +41,11 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A running replica, as an ingress sees it: the models that it has loaded, and the work that it has."""
+    """A running replica, as an ingress sees it: the models that it has loaded, None while that is unknown, and
+    the work that it has."""
 
     id: str
-    models: Collection[str] = ()
+    models: Collection[str] | None = None
     ongoing: int = 0
 
 
@@ -71,7 +72,7 @@ def weight(painter: str, replica: str) -> bytes:
 
 
 def _with_model(candidates: Sequence[Candidate], model: str | None) -> Sequence[Candidate]:
-    """Those that have the model and are not much busier than the least busy of all; all if there are none."""
+    """Those that may have the model and are not much busier than the least busy; all if there are none."""
     least = min(one.ongoing for one in candidates)
-    able = [one for one in candidates if model in one.models and one.ongoing <= least + SPARE]
-    return able or candidates
+    idle = [one for one in candidates if one.ongoing <= least + SPARE]
+    return [one for one in idle if one.models is None or model in one.models] or candidates

@@ -106,7 +106,7 @@ class Replica:
             device=self._library.device_name,
             precision=self._library.precision,
             replicas=self._replicas(),
-            models=tuple(self._library.loaded()),
+            models=tuple(self._library.loaded),
             painters=len(self._painters),
             queued=self._line.queued,
             painted=self._painted,

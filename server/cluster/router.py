@@ -26,7 +26,7 @@ class PlacingRouter(RequestRouter):
     def _seen(self, replica: RunningReplica) -> Candidate:
         return Candidate(
             replica.replica_id.unique_id,
-            models=replica.routing_stats.get("models", ()),
+            models=replica.routing_stats.get("models"),
             ongoing=self.replica_queue_len_cache.get(replica.replica_id) or 0,
         )
 

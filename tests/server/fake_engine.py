@@ -203,6 +203,7 @@ class FakeLibrary:
     def parameters(self, model_id: str | None = None) -> int:
         return len(self.spec(model_id).labels.labels)
 
+    @property
     def loaded(self) -> list[str]:
         return [self.default_id]
 

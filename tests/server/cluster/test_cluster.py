@@ -75,8 +75,11 @@ class Page:
         self.revision += 1
         self.socket.send(protocol.encode_labels(1, self.revision, 0, 0, self.labels, whole=True))
 
-    def paint(self, label: int, x: int, y: int) -> None:
+    def paint_alone(self, label: int, x: int, y: int) -> None:
         self.labels[y : y + 4, x : x + 4] = label
+
+    def paint(self, label: int, x: int, y: int) -> None:
+        self.paint_alone(label, x, y)
         self.revision += 1
         self.socket.send(protocol.encode_labels(1, self.revision, x, y, self.labels[y : y + 4, x : x + 4]))
 
@@ -92,6 +95,14 @@ class Page:
             self.say(type="ack", epoch=1, frame=frame.frame)
         assert frame.exact
         return pixels(frame.picture)
+
+    def wait_until_closed(self) -> int:
+        """The code that it was closed with; 1006 if nobody said one."""
+        try:
+            while True:
+                self.socket.recv(WITHIN)
+        except ConnectionClosed as over:
+            return over.rcvd.code if over.rcvd is not None else 1006
 
     def say(self, **message: Any) -> None:
         self.socket.send(json.dumps(message))
@@ -145,6 +156,17 @@ def replicas(server: Server) -> dict[str, psutil.Process]:
     """The running model replicas by their ids in the cluster, as they have said in the log."""
     said = re.findall(r'"replica": "(\w+)", "pid": (\d+)', server.log.decode())
     return {name: psutil.Process(int(pid)) for name, pid in said if psutil.pid_exists(int(pid))}
+
+
+def children(server: Server) -> list[psutil.Process]:
+    return psutil.Process(server.process.pid).children(recursive=True)
+
+
+def command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 def home(names: list[str], painter: str) -> str:
@@ -239,26 +261,32 @@ def test_a_painter_survives_its_replica(cluster: Server) -> None:
         assert (one.newest() == generated(cluster, one.labels)).all()
 
 
+def test_a_page_comes_back_when_its_ingress_dies(cluster: Server) -> None:
+    (ingress,) = (one for one in children(cluster) if ":Studio" in command(one))
+    with page(cluster) as one:
+        one.newest()
+        ingress.kill()
+        one.wait_until_closed()
+    wait_for(lambda: httpx.get(f"{cluster.url}/readyz", timeout=WITHIN).status_code == 200)
+    one.paint_alone(8, 4, 4)  # nobody hears it, but the page has it
+    with page(cluster, one.labels) as again:
+        assert (again.newest() == generated(cluster, one.labels)).all()
+
+
 def test_a_message_that_is_too_large_closes_the_socket(cluster: Server) -> None:
     with page(cluster) as one:
         one.newest()
         one.socket.send(bytes(3 << 20))
-        with pytest.raises(ConnectionClosed) as over:
-            one.socket.recv(WITHIN)
-        assert over.value.rcvd is not None
-        assert over.value.rcvd.code == protocol.Close.TOO_BIG
+        assert one.wait_until_closed() == protocol.Close.TOO_BIG
 
 
 def test_it_leaves_in_order(cluster: Server) -> None:
     """The last test of this file: the cluster stops."""
-    started = {process.pid for process in psutil.Process(cluster.process.pid).children(recursive=True)}
+    started = {process.pid for process in children(cluster)}
     with page(cluster) as one:
         one.newest()
         cluster.process.terminate()
         assert one.hear("bye")["retry_after"] > 0
-        with pytest.raises(ConnectionClosed) as over:
-            one.socket.recv(WITHIN)
-        assert over.value.rcvd is not None
-        assert over.value.rcvd.code == protocol.Close.GOING_AWAY
+        assert one.wait_until_closed() == protocol.Close.GOING_AWAY
     assert cluster.process.wait(WITHIN) == 0
     wait_for(lambda: not any(psutil.pid_exists(pid) for pid in started))

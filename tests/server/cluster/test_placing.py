@@ -55,7 +55,7 @@ def test_other_work_goes_to_the_least_busy() -> None:
 
 def test_replicas_that_have_the_model_come_first_until_they_are_much_busier() -> None:
     for route in (Route(model="m"), Route("p", model="m"), Route("q", model="m")):
-        assert home([Candidate("a"), Candidate("b", models=["m"], ongoing=SPARE)], route) == "b"
-    busy = [Candidate("a"), Candidate("b", models=["m"], ongoing=SPARE + 1)]
-    assert home(busy, Route(model="m")) == "a"
-    assert home([Candidate("a"), Candidate("b", models=["other"])], Route(model="m")) == "a"
+        assert home([Candidate("a", []), Candidate("b", ["m"], ongoing=SPARE)], route) == "b"
+    assert home([Candidate("a", []), Candidate("b", ["m"], ongoing=SPARE + 1)], Route(model="m")) == "a"
+    assert home([Candidate("a", []), Candidate("b", ["other"])], Route(model="m")) == "a"
+    assert home([Candidate("a"), Candidate("b", ["m"], ongoing=1)], Route(model="m")) == "a"  # not known yet
