@@ -28,7 +28,7 @@ CHROMIUM := $(shell command -v chromium chromium-browser google-chrome | head -n
 # The wrapper looks for a newer pyright on the network unless told not to.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help setup serve test check check-python check-js format bench bench-engine bench-ui bench-start bench-cluster smoke-train wheel lock chromium
+.PHONY: help setup serve test check check-python check-js format check-guards bench bench-engine bench-ui bench-start bench-cluster smoke-train wheel lock chromium
 
 help:  ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -95,6 +95,9 @@ format: setup  ## format the Python and JavaScript sources
 ifneq ($(NPM),)
 	npx --no-install biome format --write .
 endif
+
+check-guards: setup  ## takes away each guard of the server in a copy, and demands that its test fails (ARGS="token")
+	$(PY) -m tests.guards $(ARGS)
 
 bench: setup  ## frame times and stroke-to-frame latency; JSON under benchmarks/results/
 	$(PY) -m benchmarks $(ARGS)

@@ -7,10 +7,11 @@ picture = painter.render()
 """
 
 from engine.device import Compute
-from engine.errors import EngineError, UnknownModel
+from engine.errors import EngineError, ModelChanged, OutOfMemory, UnknownModel
 from engine.library import Library
 from engine.painter import MAX_SEED, Painter
 from engine.regions import MAX_REGIONS, paints_styles_by_region
+from engine.reloading import paint_alike
 from models.spec import MAX_STYLE
 
 __all__ = [
@@ -20,7 +21,10 @@ __all__ = [
     "Compute",
     "EngineError",
     "Library",
+    "ModelChanged",
+    "OutOfMemory",
     "Painter",
     "UnknownModel",
+    "paint_alike",
     "paints_styles_by_region",
 ]

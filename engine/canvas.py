@@ -44,6 +44,13 @@ class Level:
         """Of the numbers, whether or not they are there at the moment."""
         return 4 * self.cells.size
 
+    def let_go(self) -> int:
+        """Forget the numbers, and the tables that they are rows of; how many bytes that was."""
+        held = 0 if self._numbers is None else self._numbers.nbytes
+        held += 0 if self.index is None or self.index.device.type == "cpu" else self.index.nbytes
+        self.index = self._numbers = self._tables = None
+        return held
+
     def mark(self, rect: Rect) -> None:
         """These cells have changed."""
         if rect:
@@ -152,6 +159,19 @@ class Canvas:
         levels = sum(level.nbytes for level in self.levels)
         return self.labels.nbytes + self._cells.nbytes + levels + styles + blends
 
+    def keep_blends_within(self, most: int) -> None:
+        """Forget the blends of styles if they take more bytes: the next picture makes them again."""
+        if self.blends is not None and self.blends.nbytes > most:
+            self.blends.clear()
+
+    def let_go(self) -> int:
+        """Forget what follows from the planes; how many bytes that was. Not while it is painted."""
+        held = sum(level.let_go() for level in self.levels)
+        if self.blends is not None:
+            held += self.blends.nbytes
+            self.blends.clear()
+        return held
+
     @property
     def blend_levels(self) -> Sequence[BlendLevel]:
         """The blends of styles, by level, once refreshed; none where one style acts everywhere."""
@@ -190,6 +210,8 @@ class Canvas:
             for level, factor in zip(self.levels, self._factors, strict=True):
                 level.mark(rect.sampled(factor))
             self.changed, self._dirty = rect.union(self.changed), None
+        if self.blends is not None and self.style_plane is not None and not self.blends.levels:
+            self._restyled = Rect(0, 0, self.height, self.width)  # the first time, or they were let go
         if self._restyled is not None and self.blends is not None:
             rect = self._reached(self._restyled, self.blends.reach)
             plane = self.style_plane

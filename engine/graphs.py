@@ -21,6 +21,7 @@ from torch import Tensor
 from engine.backend import Backend
 from engine.modulation import Extras, Level, TableLevel
 from engine.network import Network
+from engine.room import ran_out
 from engine.trunk import Trunk, Workspace
 
 _MOST_FRAMES = 4  # kinds of frames kept
@@ -39,6 +40,10 @@ class Frames(Protocol):
         self, start: Tensor, levels: Sequence[Level], extras: Extras, keep: Sequence[Tensor] = ()
     ) -> Tensor:
         """`Trunk.run`."""
+        ...
+
+    def let_go(self) -> int:
+        """`Trunk.let_go`, and what is recorded."""
         ...
 
 
@@ -100,6 +105,12 @@ class RecordedTrunk:
         """Bytes of the buffers kept for frames."""
         return sum(frame.nbytes for frame in self._frames.values())
 
+    def let_go(self) -> int:
+        """Forget all recordings and what they were made of; how many bytes of buffers that was."""
+        held = self.nbytes
+        self._frames.clear()
+        return held + self._plain.let_go()
+
     def run(
         self, start: Tensor, levels: Sequence[Level], extras: Extras, keep: Sequence[Tensor] = ()
     ) -> Tensor:
@@ -115,6 +126,9 @@ class RecordedTrunk:
             try:
                 frame.record(self._recorder)
             except Exception as error:  # whatever it was, frames can be painted without
+                if ran_out(error):  # there may be room again
+                    self._frames.clear()
+                    raise
                 _LOG.warning("frames are not recorded, which is slower: %s: %s", type(error).__name__, error)
                 self._recorder = None
                 self._frames.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -73,6 +74,15 @@ class Model:
         self.trunk = Trunk(self.network, backend, self.workspace)
         self.frames = frames_of(self.network, backend, self.trunk)
         self._noise: OrderedDict[tuple[int, int, int], list[Tensor]] = OrderedDict()
+        self._tables = object()  # whose the tables are; another model of this id has others
+        weakref.finalize(self, cache.drop, self._tables).atexit = False
+
+    def let_go(self) -> int:
+        """Forget what can be made again, tables, noise fields, working memory and recordings, between frames;
+        how many bytes that was."""
+        noise = sum(one.nbytes for part in self._noise.values() for one in part)
+        self._noise.clear()
+        return noise + self.frames.let_go() + self._cache.forget(self._tables)
 
     def padded(self, width: int, height: int) -> tuple[int, int]:
         """(H, W) that is painted for a canvas of width × height.
@@ -173,16 +183,17 @@ class Model:
     @contextmanager
     def _frame(self, canvases: Sequence[Canvas]) -> Generator[int]:
         """One frame's use of the tables, by its number."""
-        frame = self._cache.begin_frame()
 
         def note_rows() -> None:
             for level in (level for canvas in canvases for level in canvas.levels):
-                level.note(frame)
+                level.note(self._cache.frame)
 
         try:
-            yield frame
-        finally:
+            yield self._cache.begin_frame()
             self._cache.end_frame(note_rows)
+        except BaseException:
+            self._cache.clear()  # they may be half written, and everybody shares them
+            raise
 
     def _levels(self, canvases: Sequence[Canvas], styles: Sequence[Style], frame: int) -> list[Level]:
         """Bring canvases and tables up to date: the batch's modulation by level."""
@@ -195,7 +206,7 @@ class Model:
                 for level, factor in zip(canvases[0].levels, self.network.factors, strict=True)
             ]
         levels: list[Level] = []
-        tables = self._cache.tables(self.spec.id, self._norms_by_level, self.backend, codes)
+        tables = self._cache.tables(self._tables, self._norms_by_level, self.backend, codes)
         for number, shared in enumerate(tables):
             if not all(norm.has_patterns for norm in shared.norms):
                 levels.append(DenseLevel(self.backend, canvases[0].levels[number].cells, codes))

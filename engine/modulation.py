@@ -7,7 +7,8 @@ is convolved instead, `DenseLevel`; which of the two depends on the map alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -130,6 +131,14 @@ class LevelTables:
         self._used = np.full(count, -1)
         self._used[renumbered] = used
 
+    def let_go(self) -> int:
+        """Forget everything for good, whatever state it is in; how many bytes that was. Takes no memory."""
+        held = self.nbytes
+        self.generation += 1
+        self._rows.clear()
+        del self.vocabulary, self._used
+        return held
+
     def _compute(self, numbers: Numbers) -> None:
         """Compute the rows of distinct windows, in ascending order."""
         count = self.vocabulary.count
@@ -187,23 +196,25 @@ class TableCache:
         self.budget = budget
         self.frame = 0
         self.held = 0  # bytes after the last frame; for whoever asks from another thread
-        self._sets: dict[tuple[str, bytes], list[LevelTables]] = {}
+        self._sets: dict[tuple[Hashable, bytes], list[LevelTables]] = {}
+        self._over: deque[Hashable] = deque()  # owners that are gone, from whatever thread
 
     @property
     def nbytes(self) -> int:
         return sum(tables.nbytes for tables in self._all())
 
     def tables(
-        self, model: str, norms: Sequence[Sequence[Norm]], backend: Backend, codes: Tensor | None
+        self, owner: Hashable, norms: Sequence[Sequence[Norm]], backend: Backend, codes: Tensor | None
     ) -> list[LevelTables]:
         """One model's tables, by level; under each set of style codes others, where labels and style mix."""
-        key = (model, b"" if codes is None else codes.cpu().numpy().tobytes())
+        key = (owner, b"" if codes is None else codes.cpu().numpy().tobytes())
         if key not in self._sets:
             self._sets[key] = [LevelTables(level, backend, codes) for level in norms]
         return self._sets[key]
 
     def begin_frame(self) -> int:
         """Its number."""
+        self.tidy()
         for tables in self._all():
             if tables.vocabulary.full:
                 tables.forget(self.frame + 1)
@@ -220,6 +231,29 @@ class TableCache:
             note_rows()
             self.trim()
         self.held = self.nbytes
+
+    def drop(self, owner: Hashable) -> None:
+        """A model is gone, and its tables with it: at the next `tidy`. From any thread."""
+        self._over.append(owner)
+
+    def tidy(self) -> None:
+        """Forget the tables of models that are gone."""
+        while self._over:
+            self.forget(self._over.popleft())
+
+    def forget(self, owner: Hashable) -> int:
+        """Forget one model's tables, whatever state they are in; how many bytes that was.
+
+        Canvases that still know some of them find that these have moved on.
+        """
+        keys = [key for key in self._sets if key[0] == owner]
+        held = sum(tables.let_go() for key in keys for tables in self._sets.pop(key))
+        self.held = self.nbytes
+        return held
+
+    def clear(self) -> int:
+        """Forget everything, likewise."""
+        return sum(self.forget(owner) for owner in {key[0] for key in self._sets})
 
     def trim(self) -> None:
         """Meet the budget: where it is exceeded, forget what has not been used for longest, down to half of

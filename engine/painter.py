@@ -16,10 +16,13 @@ from engine.model import Model, Picture, Style
 from engine.plain import PlainModel
 from engine.preview import Preview
 from engine.regions import MAX_REGIONS, StylePlane, paints_styles_by_region
+from engine.room import with_room
+from engine.shelf import Place
 from models.noise import style_from_seed
 from models.spec import MAX_STYLE
 
 MAX_SEED = 2**32 - 1
+LEAST_FOR_BLENDS = 8 << 20  # bytes that a painter may keep of blends of styles, however small its budget
 Quality = Literal["exact", "live"]
 
 
@@ -31,7 +34,8 @@ class Painter:
     painted before.
 
     Args:
-        model: the checkpoint, ready to paint; of a `PlainModel`, style and noise change nothing.
+        model: the checkpoint, ready to paint, or its place in memory, where it is read again when it had to
+            make room; of a `PlainModel`, style and noise change nothing.
         width, height: size of the map and of the picture in pixels; any size, painted on the next multiple of
             the model's stride and cropped.
         session_bytes: most that may be kept between pictures for live previews.
@@ -40,8 +44,16 @@ class Painter:
         EngineError: a side smaller than 1, or a size that the model cannot paint.
     """
 
-    def __init__(self, model: Model | PlainModel, width: int, height: int, session_bytes: int = 0) -> None:
-        self._model, self.spec = model, model.spec
+    def __init__(
+        self,
+        model: Model | PlainModel | Place[Model | PlainModel],
+        width: int,
+        height: int,
+        session_bytes: int = 0,
+    ) -> None:
+        self._place = model if isinstance(model, Place) else Place[Model | PlainModel].of(model, model.lock)
+        model = self._place.take()
+        self.spec = model.spec
         self.width, self.height = width, height
         self._known = np.zeros(256, bool)
         self._known[[label.id for label in self.spec.labels.labels]] = True
@@ -52,6 +64,24 @@ class Painter:
         self._previewed: tuple[Style, int] | None = None  # the style and seed of what the preview holds
         self._exact = True
         self.set_style(0)
+        self._place.join(self)
+
+    @property
+    def place(self) -> Place[Model | PlainModel]:
+        """Where the model lies that it paints with."""
+        return self._place
+
+    @property
+    def _model(self) -> Model | PlainModel:
+        return self._place.take()
+
+    def let_go(self) -> int:
+        """Forget what follows from map and style, previews included; how many bytes that was. From any
+        thread, with the model's lock."""
+        preview = 0 if self._preview is None else self._preview.nbytes
+        self._preview = self._previewed = None
+        self._style.posts = {}
+        return preview + self._canvas.let_go()
 
     @property
     def labels(self) -> LabelMap:
@@ -341,15 +371,13 @@ class Painter:
 
         Raises:
             EngineError: another quality.
+            OutOfMemory: not enough memory, even without what can be made again; map and style stay.
         """
         if quality not in get_args(Quality):
             raise EngineError(
                 f"quality {quality!r}", f"there are {' and '.join(get_args(Quality))}", "Choose one of those."
             )
-        with self._model.lock:
-            if quality == "live":
-                return self._render_live()
-            return self._render_exact()
+        return with_room(self._render_live if quality == "live" else self._render_exact, self._place.shed)
 
     @staticmethod
     def render_together(painters: Sequence[Painter]) -> list[Picture]:
@@ -357,18 +385,24 @@ class Painter:
 
         Raises:
             ValueError: painters of several models.
+            OutOfMemory: as for `render`.
         """
         if len(painters) == 1:
             return [painters[0].render()]
-        models, canvases, styles = zip(*(painter._parts for painter in painters), strict=True)  # noqa: SLF001
-        if len(set(models)) != 1:
-            raise ValueError("painters of several models")
-        for painter in painters:
-            painter._previewed = None  # noqa: SLF001
-        with models[0].lock:
+        return with_room(lambda: Painter._render_batch(painters), painters[0].place.shed)
+
+    @staticmethod
+    def _render_batch(painters: Sequence[Painter]) -> list[Picture]:
+        with painters[0].place.lock:
+            models, canvases, styles = zip(*(painter._parts for painter in painters), strict=True)  # noqa: SLF001
+            if len(set(models)) != 1:
+                raise ValueError("painters of several models")
+            for painter in painters:
+                painter._previewed = None  # noqa: SLF001
             pictures = models[0].paint_many(canvases, styles)
-        for painter in painters:
-            painter._exact = True  # noqa: SLF001
+            for painter in painters:
+                painter._keep_within_budget()  # noqa: SLF001
+                painter._exact = True  # noqa: SLF001
         return pictures
 
     @property
@@ -376,23 +410,34 @@ class Painter:
         return self._model, self._canvas, self._style
 
     def _render_exact(self) -> Picture:
-        self._previewed = None  # until it is painted, the preview's activations are of no frame
-        picture = self._model.paint(self._canvas, self._style, self._preview)
-        self._exact, self._previewed = True, (self._style, self._style.seed)
-        return picture
+        with self._place.lock:
+            model = self._place.take()
+            self._previewed = None  # until it is painted, the preview's activations are of no frame
+            picture = model.paint(self._canvas, self._style, self._preview)
+            self._keep_within_budget()
+            self._exact, self._previewed = True, (self._style, self._style.seed)
+            return picture
 
     def _render_live(self) -> Picture:
-        if self._preview is None:
-            self._preview = self._model.preview(self._canvas, self._session_bytes)
-            self._previewed = None
-        if self._preview is None or self._previewed != (self._style, self._style.seed):
-            return self._render_exact()
-        held, self._previewed = self._previewed, None
-        picture = self._model.paint_near_change(self._canvas, self._style, self._preview)
-        if picture is None:
-            return self._render_exact()
-        self._exact, self._previewed = False, held
-        return picture
+        with self._place.lock:
+            model = self._place.take()
+            if self._preview is None:
+                self._preview = model.preview(self._canvas, self._session_bytes)
+                self._previewed = None
+            if self._preview is None or self._previewed != (self._style, self._style.seed):
+                return self._render_exact()
+            held, self._previewed = self._previewed, None
+            picture = model.paint_near_change(self._canvas, self._style, self._preview)
+            if picture is None:
+                return self._render_exact()
+            self._keep_within_budget()
+            self._exact, self._previewed = False, held
+            return picture
+
+    def _keep_within_budget(self) -> None:
+        """A plane of many blends takes long to paint rather than much memory for ever."""
+        preview = 0 if self._preview is None else self._preview.nbytes
+        self._canvas.keep_blends_within(max(self._session_bytes - preview, LEAST_FOR_BLENDS))
 
 
 def _numbers(code: torch.Tensor) -> tuple[float, ...]:

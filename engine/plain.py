@@ -129,6 +129,10 @@ class PlainModel:
         self.lock = lock or threading.RLock()
         self.network = PlainNetwork(loaded.generator, backend)
 
+    def let_go(self) -> int:
+        """Nothing is kept that could be made again."""
+        return 0
+
     @property
     def previews(self) -> bool:
         """Whether there are live previews: every pixel depends on every other, so there are none."""

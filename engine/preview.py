@@ -57,6 +57,10 @@ class Preview:
         """Not where a norm takes its statistics from the whole frame."""
         return all(norm.statistics is not None for norm in network.norms)
 
+    @property
+    def nbytes(self) -> int:
+        return sum(output.nbytes for output in self.outputs) + self._picture.nbytes
+
     def begin(self, picture: Picture) -> None:
         """An exact frame has been painted, into `outputs`: its picture."""
         self._picture[:] = picture

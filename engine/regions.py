@@ -282,7 +282,9 @@ class Blends:
             piece: a rectangle of the style plane, which goes on beyond its edges.
             rect: in pixels, all that changes: what was repainted, grown by `reach`.
         """
-        if self._steps == STEPS and self._number(piece, rect, STEPS):
+        numbered, self._steps = self._steps, 0  # where this is stopped halfway, nothing of it counts
+        if numbered == STEPS and self._number(piece, rect, STEPS):
+            self._steps = STEPS
             return
         # Blends of former planes may have filled the vocabulary; or this one holds more than may be, and is
         # painted in coarser steps. Which it is depends on the plane alone.

@@ -33,6 +33,10 @@ class SegmenterModel:
             [label.id for label in labels.labels if label.id != labels.ignore], dtype=torch.uint8
         )
 
+    def let_go(self) -> int:
+        """Nothing is kept that could be made again."""
+        return 0
+
     @torch.inference_mode()
     def read(self, photo: Photo) -> NDArray[np.uint8]:
         """The label map of a photo.

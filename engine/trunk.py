@@ -51,6 +51,13 @@ class Workspace:
         """It is not needed any more."""
         self._free.append(self._taken.pop(tensor.data_ptr()))
 
+    def let_go(self) -> int:
+        """Let go of all memory, between frames; how many bytes that was."""
+        held = self.nbytes
+        self._free.clear()
+        self._taken.clear()
+        return held
+
     @property
     def nbytes(self) -> int:
         return sum(piece.nbytes for piece in (*self._free, *self._taken.values()))
@@ -91,6 +98,10 @@ class Trunk:
         if not keep:
             self.workspace.give(x)
         return picture
+
+    def let_go(self) -> int:
+        """Let go of its working memory, between frames; how many bytes that was."""
+        return self.workspace.let_go()
 
     def picture(self, x: Tensor) -> Tensor:
         """The last convolution: (B, H, W, C) → float32 (B, H, W, 3)."""

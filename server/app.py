@@ -17,13 +17,19 @@ from engine import Library
 from server import errors
 from server.darkroom import Darkroom
 from server.device import Device, ThreadDevice
+from server.guard.gate import Gate
+from server.guard.guard import open_guard
+from server.guard.patience import Patience
 from server.limits import Limits
+from server.memory import MemoryPolicy, MemoryWatch, limit_of, resident_bytes
 from server.metrics import Metrics
 from server.middleware import BodyLimit, HostGuard, OriginGuard, RequestContext, RootPath
+from server.reloading import Reloader, on_hangup
 from server.rendering import Rendered, RenderRequest
 from server.resources import find_page
-from server.routes import docs, edit, generate, health, live, models, segment, shares, studio, styles
+from server.routes import docs, edit, generate, health, live, models, segment, session, shares, studio, styles
 from server.scheduler import Turn
+from server.schemas import problem_responses
 from server.segmenting import Segmenters, default_folder
 from server.services import Services, batch_size
 from server.settings import Settings, refuse_several_workers
@@ -52,6 +58,7 @@ def create_app(settings: Settings, library: Library, device: Device | None = Non
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
         redirect_slashes=False,
+        responses=problem_responses(401, 429),  # the guard's, on every address
         lifespan=_lifespan,
     )
     app.state.services = services
@@ -101,6 +108,7 @@ def _services(settings: Settings, library: Library, device: Device | None) -> Se
         darkroom=Darkroom(_PHOTOS, max(1, settings.queue_length // 2)),
         segmenters=segmenters,
         sharing=open_sharing(settings),
+        guard=open_guard(settings, metrics),
     )
 
 
@@ -109,12 +117,19 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     refuse_several_workers(os.environ, sys.argv)
     services: Services = app.state.services
     # Beside the first requests: /healthz and the page answer while the model loads.
-    beside = [asyncio.create_task(_warm_up(services))]
+    beside = [
+        asyncio.create_task(_warm_up(services)),
+        asyncio.create_task(services.guard.keep()),
+        asyncio.create_task(_memory_watch(services).keep()),
+    ]
     if services.sharing is not None:
         beside.append(asyncio.create_task(services.sharing.keep()))
+    reloader = Reloader(services)
     try:
-        yield
+        with on_hangup(reloader):
+            yield
     finally:
+        await reloader.stop()
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
@@ -124,6 +139,12 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         services.codec_pool.shutdown(cancel_futures=True)
         services.darkroom.close()
         log.info("stopped")
+
+
+def _memory_watch(services: Services) -> MemoryWatch:
+    worker, library = services.worker, services.library
+    policy = MemoryPolicy(limit_of(services.settings.memory_mb))
+    return MemoryWatch(policy, worker, lambda: worker.between(library.shed), resident_bytes)
 
 
 async def _warm_up(services: Services) -> None:
@@ -149,6 +170,7 @@ def _add_routes(app: FastAPI, services: Services) -> None:
     app.include_router(models.router)
     app.include_router(health.router)
     app.include_router(live.router)
+    app.include_router(session.router)
     if services.sharing is not None:
         app.include_router(shares.router)
         app.include_router(shares.page_router)
@@ -163,6 +185,8 @@ def _add_middleware(app: FastAPI, services: Services) -> None:
     """The last one added is the outermost."""
     settings = services.settings
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, timeout=settings.body_timeout)
+    app.add_middleware(Patience, seconds=settings.request_timeout)
+    app.add_middleware(Gate, guard=services.guard)  # inside CORS, which answers preflights without a token
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -184,6 +208,6 @@ def _add_middleware(app: FastAPI, services: Services) -> None:
         )
     app.add_middleware(OriginGuard, allowed=settings.origins)
     app.add_middleware(HostGuard, hosts=settings.hosts)
-    app.add_middleware(RequestContext, metrics=services.metrics)
+    app.add_middleware(RequestContext, metrics=services.metrics, hsts=settings.hsts)
     if settings.root_path:
         app.add_middleware(RootPath, root_path=settings.root_path)

@@ -34,16 +34,22 @@ _UNSAID = "What a file does not say"
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
-@app.callback()
-def main(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
-) -> None:
-    """Paint a label map, see the photo. Begin with: scenebrush serve"""
-    if version:
+def _say_version(wanted: bool) -> None:
+    if wanted:
         from server.version import scenebrush_version
 
         typer.echo(scenebrush_version())
         raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and leave.", callback=_say_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Paint a label map, see the photo. Begin with: scenebrush serve"""
 
 
 @app.command()
@@ -244,6 +250,47 @@ def segmenter_fetch(
         from server import commands, editing_commands
 
         editing_commands.fetch(commands.settings_of({}), force=force)
+
+
+token_app = typer.Typer(
+    help="Tokens for a server that asks for them (SCENEBRUSH_REQUIRE_TOKEN).", no_args_is_help=True
+)
+app.add_typer(token_app, name="token")
+
+
+@token_app.command("add")
+def token_add(
+    name: Annotated[str, typer.Argument(help="Whose it is: a person or a program.")],
+    days: Annotated[int | None, typer.Option(help="Days after which it ends.", min=1, max=36500)] = None,
+) -> None:
+    """Give out a token, and print it: it is shown this once."""
+    with _errors_said():
+        from server.guard import commands
+        from server.settings import Settings
+
+        commands.add(Settings(), name, days)
+
+
+@token_app.command("list")
+def token_list(as_json: AsJson = False) -> None:
+    """List the tokens that hold: their ids and names, never the tokens themselves."""
+    with _errors_said():
+        from server.guard import commands
+        from server.settings import Settings
+
+        commands.list_tokens(Settings(), as_json=as_json)
+
+
+@token_app.command("revoke")
+def token_revoke(
+    token: Annotated[str, typer.Argument(metavar="ID|NAME", help="Which, as `token list` shows it.")],
+) -> None:
+    """Take a token back. Running servers close its live connections in a few seconds."""
+    with _errors_said():
+        from server.guard import commands
+        from server.settings import Settings
+
+        commands.revoke(Settings(), token)
 
 
 @app.command()

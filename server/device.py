@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from engine import Library
+from models.spec import ModelSpec
 from server.maps import Map, Pixels
 from server.rendering import Renderer, RenderRequest
 from server.segmenting import Reader, Segmenters
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -50,7 +52,7 @@ class ReadStyle:
     """Read a photo's style code by a model's encoder: uint8 RGB (H, W, 3) → its numbers."""
 
     photo: Pixels
-    model: str
+    model: ModelSpec
 
     def run(self, tools: Tools) -> tuple[float, ...]:
         return tools.library.style_of(self.photo, self.model)
@@ -99,6 +101,10 @@ class Device(Protocol):
         """Drop what is kept for a live painter, or only its smaller pictures."""
         ...
 
+    async def between(self, work: Callable[[], T]) -> T:
+        """Run something on the device's thread between two uses of it."""
+        ...
+
     async def stop(self) -> None:
         """Finish what runs; what has not begun is dropped."""
         ...
@@ -132,6 +138,9 @@ class ThreadDevice:
 
     def forget(self, painter: str, *, small: bool = False) -> None:
         self._thread.submit(self._renderer.forget, painter, small=small)
+
+    async def between(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def stop(self) -> None:
         await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)

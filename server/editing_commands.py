@@ -67,7 +67,7 @@ def _carried_out(job: Job, library: Library, segmenters: Segmenters, *, embed: b
         reader = segmenters.find(job.fields.segmenter)
         labels = segmenters.read(job.crop(READING_SIDE), reader)
         seen = in_labels(labels, reader.labels, job.spec.labels).map
-    own = library.style_of(job.photo.rgb(STYLE_SIDE), job.spec.id) if job.reads_style else job.own
+    own = library.style_of(job.photo.rgb(STYLE_SIDE), job.spec) if job.reads_style else job.own
     renderer = Renderer(library)
     painted = [renderer.render(request) for request in edits.requests(job, seen, own)]
     return edits.finish(job, [one.picture for one in painted], painted[0].style, embed=embed)

@@ -261,6 +261,7 @@ def requests(job: Painting, seen: Map | None, own: tuple[float, ...] | None) -> 
     """
     style = job.style if job.style is not None else own
     wanted = RenderRequest(
+        spec=job.spec,
         model=job.spec.id,
         width=job.plan.width,
         height=job.plan.height,

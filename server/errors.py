@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from engine import EngineError, UnknownModel
+from engine import EngineError, ModelChanged, OutOfMemory, UnknownModel
 
 CLIENT_CLOSED_REQUEST: Final = 499  # nginx's number; nobody reads the answer, the log does
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -63,7 +63,37 @@ def from_engine(error: EngineError) -> Problem:
     detail = f"{error.what[:1].upper()}{error.what[1:]}: {error.why}."
     if isinstance(error, UnknownModel):
         return Problem(404, "unknown-model", "Unknown model", detail, error.next)
+    if isinstance(error, ModelChanged):
+        return model_changed(detail)
     return Problem(422, "not-paintable", "This cannot be painted", detail, error.next)
+
+
+def model_changed(detail: str) -> Problem:
+    """What was asked for was meant for a model whose file has been replaced since."""
+    return Problem(
+        409,
+        "model-changed",
+        "The model has changed",
+        detail,
+        "Fetch /models again, convert the map to the model's labels, and ask again.",
+    )
+
+
+_SECONDS_TO_FREE: Final = 5
+
+
+def out_of_memory(error: MemoryError) -> Problem:
+    """There was no memory for this one request; others go on."""
+    said = error.next if isinstance(error, OutOfMemory) else "Ask for less at once."
+    return Problem(
+        503,
+        "out-of-memory",
+        "Not enough memory",
+        "There was not enough memory for this, even after the server had let go of what it can make again.",
+        f"Try again in {_SECONDS_TO_FREE} s. {said}",
+        headers={"Retry-After": str(_SECONDS_TO_FREE)},
+        extra={"retry_after": _SECONDS_TO_FREE},
+    )
 
 
 def internal() -> Problem:
@@ -132,8 +162,8 @@ def problem_of(error: Exception) -> Problem:
     match error:
         case Problem():
             return error
-        case EngineError():
-            return from_engine(error)
+        case EngineError() | MemoryError():
+            return out_of_memory(error) if isinstance(error, MemoryError) else from_engine(error)
         case HTTPException():
             return from_status(error.status_code, error.detail or "", error.headers)
         case RequestValidationError():
@@ -154,7 +184,7 @@ def install(app: FastAPI) -> None:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
 
     app.add_exception_handler(ClientDisconnect, let_go)
-    for kind in (Problem, EngineError, HTTPException, RequestValidationError, ValidationError):
+    for kind in (Problem, EngineError, MemoryError, HTTPException, RequestValidationError, ValidationError):
         app.add_exception_handler(kind, respond)
 
 

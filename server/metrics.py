@@ -53,6 +53,19 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.refused = Counter(
+            "scenebrush_refused",
+            "Requests and sockets that the guard turned away, by what was too much or missing.",
+            ["why"],
+            registry=self.registry,
+        )
+        self.dropped = Counter(
+            "scenebrush_dropped_connections",
+            "Connections dropped, by what was too much or too slow.",
+            ["why"],
+            registry=self.registry,
+        )
+
     def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
         """A gauge that asks for its value when it is read."""
         Gauge(name, text, registry=self.registry).set_function(value)

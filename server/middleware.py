@@ -33,6 +33,7 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
 }
 """Set on every answer unless the route has set its own."""
+_HSTS: Final = "max-age=31536000"
 
 
 class RootPath:
@@ -53,9 +54,10 @@ class RootPath:
 class RequestContext:
     """Outermost: gives every request an id, measures and logs it, and turns what nobody caught into a 500."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, hsts: bool = False) -> None:
         self._app = app
         self._metrics = metrics
+        self._hsts = hsts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -76,6 +78,8 @@ class RequestContext:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 _add_headers(message, scope[REQUEST_ID])
+                if self._hsts and scope["scheme"] == "https":
+                    MutableHeaders(scope=message)["Strict-Transport-Security"] = _HSTS
             await send(message)
 
         try:

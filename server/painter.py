@@ -77,6 +77,10 @@ class LivePainter:
                 await self._say(protocol.pong(message.t))
         return False
 
+    async def model_changed(self) -> None:
+        """The server's models may be others now."""
+        await self._carry_out(self._session.model_changed())
+
     async def _carry_out(self, outcome: Outcome) -> None:
         if outcome.opened:
             self._services.worker.start_over(self)

@@ -35,9 +35,11 @@ class Close:
     TOO_BIG: Final = 1009
     TOO_MANY: Final = 1013
     MALFORMED: Final = 4400
+    TOKEN: Final = 4401
     ORIGIN: Final = 4403
     SUBPROTOCOL: Final = 4406
     IDLE: Final = 4408
+    TOO_MANY_SOCKETS: Final = 4429
 
 
 class MalformedError(ValueError):

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from engine import Library, Painter
+from engine import Library, OutOfMemory, Painter
+from engine.room import ran_out
+from models.spec import ModelSpec
 from server.maps import Instances, Map, Pixels
 from server.protocol import Quality
 
@@ -76,6 +78,8 @@ class RenderRequest:
     document: Document | None = None
     revision: int = 0
     quality: Quality = "exact"
+    spec: ModelSpec | None = None
+    """The model's, as it was when the request was made: its weights paint it, whatever has come since."""
     instances: Instances | None = None
     """Which thing each pixel belongs to, uint16 (height, width), for models that read it."""
 
@@ -105,11 +109,22 @@ class _Kept:
     regions: tuple[tuple[float, ...], ...] = ()
 
 
-class _Painted(NamedTuple):
-    """A painter and the picture that it has just painted."""
+def out_of_memory(error: Exception) -> OutOfMemory:
+    """What is said where there was no memory, even after all that can be made again had been let go."""
+    if isinstance(error, OutOfMemory):
+        return error
+    return OutOfMemory(
+        "the picture", f"there is not enough memory for it ({error})", "Ask for a smaller one."
+    )
 
-    painter: Painter
+
+class _Painted(NamedTuple):
+    """The picture that a painter has just painted, the style that it has, and whether it is the whole
+    picture."""
+
     picture: Pixels
+    style: tuple[float, ...]
+    exact: bool
 
 
 class Renderer:
@@ -139,6 +154,21 @@ class Renderer:
         return [self._result(*pair, seconds) for pair in zip(requests, results, strict=True)]
 
     def _prepared(self, request: RenderRequest) -> Painter | Exception:
+        """Its painter, set up. Where memory runs out a new one is made once more; a kept one is given up, and
+        comes again as a fresh one."""
+        prepared = self._set_up(request)
+        if not isinstance(prepared, Exception) or isinstance(prepared, OutOfMemory) or not ran_out(prepared):
+            return prepared
+        log.warning("memory ran out while a picture was set up", error=str(prepared))
+        del prepared  # its traceback holds what it had taken
+        self._drop(request)
+        self._library.shed()
+        if not request.fresh:
+            return PainterLostError()
+        prepared = self._set_up(request)
+        return out_of_memory(prepared) if isinstance(prepared, Exception) and ran_out(prepared) else prepared
+
+    def _set_up(self, request: RenderRequest) -> Painter | Exception:
         try:
             kept = self._painter(request)
             _set_up(kept, request)
@@ -151,22 +181,31 @@ class Renderer:
         if len(painters) > 1:
             try:
                 pictures = self._library.render_many(painters, quality)
-                return [_Painted(*pair) for pair in zip(painters, pictures, strict=True)]
+                return [_painted(*pair) for pair in zip(painters, pictures, strict=True)]
             except Exception as error:
                 log.warning("a batch failed; painting one by one", pictures=len(painters), exc_info=error)
-        return [_alone(painter, quality) for painter in painters]
+        return [self._alone(painter, quality) for painter in painters]
+
+    def _alone(self, painter: Painter, quality: Quality) -> _Painted | Exception:
+        try:
+            return self._library.with_room(lambda: _painted(painter, painter.render(quality)))
+        except Exception as error:
+            return error
 
     def _result(
         self, request: RenderRequest, painted: _Painted | Exception, seconds: float
     ) -> Rendered | Exception:
         if isinstance(painted, _Painted):
-            painter = painted.painter
             small = request.document is not None and request.document.small
-            return Rendered(painted.picture, tuple(painter.style), seconds, painter.exact and not small)
+            return Rendered(painted.picture, painted.style, seconds, painted.exact and not small)
         # Some of the changes may be in and others not: begin anew rather than guess.
+        self._drop(request)
+        return painted
+
+    def _drop(self, request: RenderRequest) -> None:
+        """The kept painter of that request's document, at that size, is no longer to be trusted."""
         if request.document is not None:
             self._kept.pop((request.document.painter, request.document.small), None)
-        return painted
 
     def forget(self, painter: str, *, small: bool = False) -> None:
         """Drop a live document's painters and what they keep on the device; with `small` only the one of its
@@ -187,18 +226,16 @@ class Renderer:
             if kept is None or kept.epoch != document.epoch:
                 raise PainterLostError
             return kept
-        painter = self._library.painter(request.model, request.width, request.height)
+        model = request.spec if request.spec is not None else request.model
+        painter = self._library.painter(model, request.width, request.height)
         if document is None:
             return _Kept(0, painter)
         self._kept[document.painter, document.small] = kept = _Kept(document.epoch, painter)
         return kept
 
 
-def _alone(painter: Painter, quality: Quality) -> _Painted | Exception:
-    try:
-        return _Painted(painter, painter.render(quality))
-    except Exception as error:
-        return error
+def _painted(painter: Painter, picture: Pixels) -> _Painted:
+    return _Painted(picture, tuple(painter.style), painter.exact)
 
 
 def _set_up(kept: _Kept, request: RenderRequest) -> None:

@@ -58,6 +58,7 @@ def order_of(
     things = None if instances is None else resize_nearest(instances, *size)
     width, height = fitting(*size, spec.largest)
     request = RenderRequest(
+        spec=spec,
         model=spec.id,
         width=width,
         height=height,

@@ -200,6 +200,7 @@ class ModelList(BaseModel):
     models: list[ModelInfo]
     segmenters: list[SegmenterInfo] = Field(description="What reads photos, the default one first.")
     sharing: bool = Field(description="Whether paintings can be shared by a link: POST /shares.")
+    problems: list[str] = Field(description="Why model files in the server's folders were passed over.")
 
 
 class ShareMade(BaseModel):

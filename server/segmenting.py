@@ -98,7 +98,8 @@ class Segmenters:
         if self._pretrained is None:
             device = "cpu" if self._library.device_name.upper().startswith("CPU") else "cuda"
             self._pretrained = PretrainedSegmenter(self._folder, len(info.labels.labels), device)
-        return self._pretrained.read(photo)
+        pretrained = self._pretrained
+        return self._library.with_room(lambda: pretrained.read(photo))
 
     def _fetched(self) -> bool:
         return available() and (self._folder / WEIGHTS).is_file() and (self._folder / CONFIG).is_file()

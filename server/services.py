@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection
 from engine import Library
 from models.spec import ModelSpec
 from server.darkroom import Darkroom
+from server.guard.guard import Guard
 from server.limits import Limits
 from server.metrics import Metrics
 from server.resources import Page
@@ -52,6 +53,7 @@ class Services:
     segmenters: Segmenters
     sharing: Sharing | None
     """None where nothing is shared."""
+    guard: Guard
 
     async def in_codec_pool(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run picture reading or writing off the event loop; both let go of Python's lock."""
@@ -95,6 +97,7 @@ def open_library(settings: Settings) -> Library:
         default=settings.default_model,
         cache_mb=settings.cache_mb,
         session_mb=settings.session_mb,
+        max_models=settings.max_models,
     )
 
 

@@ -13,14 +13,18 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from server.guard.connections import BoundedConfig, Bounds, look_at, room_for
 from server.services import Services
 from server.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+_LOOK_EVERY_TICKS = 5  # of uvicorn's, ten a second
+
 
 WEDGED: Final = 70
 """The exit status of a process whose device does not answer (EX_SOFTWARE): to be started again."""
+_MESSAGES = 4  # of a socket that have come and were not read; a whole map may be one
 
 
 class DrainingServer(uvicorn.Server):
@@ -29,9 +33,10 @@ class DrainingServer(uvicorn.Server):
     nothing can end the thread that hangs, and only a new process can use the device again."""
 
     def __init__(
-        self, config: uvicorn.Config, services: Services, on_started: Callable[[str], None] | None
+        self, config: BoundedConfig, services: Services, on_started: Callable[[str], None] | None
     ) -> None:
         super().__init__(config)
+        self._dropped = config.dropped
         self._services = services
         self._on_started = on_started
         self._leaving: asyncio.Task[None] | None = None
@@ -43,6 +48,11 @@ class DrainingServer(uvicorn.Server):
             log.info("listening", url=self.url)
             if self._on_started is not None:
                 self._on_started(self.url)
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _LOOK_EVERY_TICKS == 0:
+            look_at(self.server_state.connections, asyncio.get_running_loop().time(), self._dropped)
+        return await super().on_tick(counter)
 
     @property
     def url(self) -> str:
@@ -80,13 +90,22 @@ def make_server(
     app: FastAPI, settings: Settings, on_started: Callable[[str], None] | None = None
 ) -> DrainingServer:
     """A server that has not started; `run()` blocks until it is told to stop."""
-    config = uvicorn.Config(
+    bounds = Bounds(
+        settings.head_timeout,
+        settings.request_timeout,
+        settings.send_timeout,
+        room_for(settings.max_connections),
+    )
+    services: Services = app.state.services
+    config = BoundedConfig(
         app,
+        bounds,
+        lambda why: services.metrics.dropped.labels(why).inc(),
         host=settings.host,
         port=settings.port,
         workers=1,
-        ws="auto",
         ws_max_size=settings.max_message_bytes,
+        ws_max_queue=_MESSAGES,
         ws_per_message_deflate=False,  # maps come as runs and pictures compressed: it would only cost time
         log_config=None,
         access_log=False,
@@ -95,4 +114,4 @@ def make_server(
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
     )
-    return DrainingServer(config, app.state.services, on_started)
+    return DrainingServer(config, services, on_started)

@@ -12,10 +12,10 @@ from typing import Protocol
 
 import numpy as np
 
-from engine import MAX_STYLE, EngineError, paints_styles_by_region
+from engine import MAX_STYLE, EngineError, paint_alike, paints_styles_by_region
 from models.spec import ModelSpec
 from server import protocol
-from server.errors import Problem, problem_of
+from server.errors import Problem, model_changed, problem_of
 from server.limits import Limits
 from server.maps import Map, Sampling, check_ids, fitting
 from server.protocol import CellsHeader, Open, PictureFormat, Quality, Style
@@ -256,6 +256,29 @@ class Session:
         canvas.set_light(message)
         return self._refuse(canvas, message.revision) or _count(canvas, message)
 
+    def model_changed(self) -> Outcome:
+        """The models may be others now: the document goes on with its model's new weights, or is over if they
+        paint by other rules."""
+        canvas = self._canvas
+        if canvas is None:
+            return _NOTHING
+        try:
+            spec = self._models.spec(canvas.spec.id)
+            if spec is canvas.spec:
+                return _NOTHING
+            if not paint_alike(spec, canvas.spec):
+                raise model_changed(
+                    f"Model {spec.id!r} has another label set, other sizes or other styles now."
+                )
+        except (Problem, EngineError) as error:
+            self._canvas = None
+            gone = error if isinstance(error, Problem) else model_changed(f"{problem_of(error).detail}")
+            return Outcome((error_message(canvas.epoch, gone),), opened=True)
+        canvas.spec = spec
+        canvas.lost(small=False)
+        canvas.lost(small=True)
+        return Outcome(render=canvas.revision is not None and not canvas.held)
+
     def is_current(self, epoch: int) -> bool:
         """Whether that epoch's document is the open one."""
         return self._canvas is not None and self._canvas.epoch == epoch
@@ -294,6 +317,7 @@ class Session:
         fresh, view.fresh = view.fresh, False
         width, height = view.paints
         return RenderRequest(
+            spec=canvas.spec,
             model=canvas.spec.id,
             width=width,
             height=height,

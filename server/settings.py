@@ -75,6 +75,18 @@ class Settings(BaseSettings):
         description="Most MiB that one live painter keeps between pictures, for previews: times "
         "SCENEBRUSH_MAX_PAINTERS for all of them.",
     )
+    memory_mb: int | None = Field(
+        default=None,
+        ge=0,
+        description="MiB of memory beyond which the server lets go of what it can make again, and then takes "
+        "in nobody new; 0 for no such limit. Unset: 90 % of the container's limit, else of the machine's "
+        "memory.",
+    )
+    max_models: int = Field(
+        default=4,
+        ge=1,
+        description="Most models and segmenters in memory at once; what was not used for longest makes room.",
+    )
     pretrained_segmenter: Path | None = Field(
         default=None,
         description="Folder of the pretrained segmenter that `scenebrush segmenter fetch` downloads. Unset: "
@@ -146,6 +158,31 @@ class Settings(BaseSettings):
         description="Seconds that one use of the device may take; then the process leaves with status 70, to "
         "be started again.",
     )
+    head_timeout: float = Field(
+        default=10.0,
+        gt=0,
+        description="Seconds in which a request's head must have arrived; then its connection is dropped.",
+    )
+    request_timeout: float = Field(
+        default=120.0,
+        gt=0,
+        description="Seconds that a request may take in all, until its answer has been taken.",
+    )
+    send_timeout: float = Field(
+        default=20.0,
+        gt=0,
+        description="Seconds after which a connection is dropped whose peer takes nothing of what is sent.",
+    )
+    live_hours: float = Field(
+        default=24.0,
+        ge=0,
+        description="Hours that one live connection may last; the page comes back by itself. 0 for no end.",
+    )
+    max_connections: int = Field(
+        default=1024,
+        ge=1,
+        description="Connections that may be open at once, live ones included.",
+    )
     drain_timeout: float = Field(
         default=10.0,
         ge=0,
@@ -213,6 +250,41 @@ class Settings(BaseSettings):
     cors_origins: Names = Field(
         default=(),
         description="Web origins whose scripts may read answers (CORS). Unset: none, CORS is off.",
+    )
+
+    require_token: bool = Field(
+        default=False,
+        description="Answer only those who have a token (`scenebrush token add`), but for the page itself.",
+    )
+    tokens_file: Path | None = Field(
+        default=None,
+        description="File of the tokens given out. Unset: tokens.json in SCENEBRUSH_DATA_DIR, else in "
+        "scenebrush in XDG_DATA_HOME, else in ~/.local/share/scenebrush.",
+    )
+    client_rate: float = Field(
+        default=60.0,
+        ge=0,
+        description="Requests a second that one client may send for long; 0 for no limit. A client is a "
+        "token, else an address.",
+    )
+    client_burst: int = Field(
+        default=120,
+        ge=1,
+        description="Requests that one client may send at once, after a quiet time.",
+    )
+    client_requests: int = Field(
+        default=8,
+        ge=0,
+        description="Requests of one client that may be worked on at once; 0 for no limit.",
+    )
+    client_sockets: int = Field(
+        default=64,
+        ge=0,
+        description="Live connections of one client that may be open at once; 0 for no limit.",
+    )
+    hsts: bool = Field(
+        default=False,
+        description="Tell browsers that came by https to come by nothing else for a year.",
     )
 
     # What it keeps

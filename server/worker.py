@@ -20,6 +20,7 @@ import structlog
 from models.spec import ModelSpec
 from server.device import About, Call, Device, Result, Work
 from server.errors import Problem
+from server.memory import low_memory
 from server.rendering import BatchKey, Rendered, RenderRequest, batch_key
 from server.scheduler import Level, QueueFullError, Scheduler, Turn
 
@@ -132,6 +133,7 @@ class DeviceWorker:
         self.draining = False
         self.broken = False
         self.wedged = False
+        self.short_of_memory = False
         self._telling = False
 
     # Life
@@ -291,6 +293,8 @@ class DeviceWorker:
         self._check_whole()
         if self.draining:
             raise going_away()
+        if self.short_of_memory:
+            raise low_memory()
 
     def _check_whole(self) -> None:
         if self.broken:
@@ -326,6 +330,10 @@ class DeviceWorker:
             customer.load_changed(level, painters)
 
     # The device
+
+    async def between(self, work: Callable[[], T]) -> T:
+        """Run something on the device's thread between two uses of it."""
+        return await self._device.between(work)
 
     def _pump(self) -> None:
         """Use the device as far as it is free and somebody waits for it."""

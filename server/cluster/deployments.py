@@ -24,6 +24,7 @@ from server.cluster.replica import Replica
 from server.cluster.wire import Answer, Facts
 from server.device import ThreadDevice, Work
 from server.errors import Problem
+from server.memory import MemoryPolicy, MemoryWatch, limit_of, resident_bytes
 from server.segmenting import Segmenters, default_folder
 from server.services import GPU_BATCH, Services, batch_size, open_library
 from server.settings import Settings
@@ -48,10 +49,11 @@ class ModelReplica:
         logs.configure(settings.log_format, settings.log_level)
         library = await asyncio.to_thread(open_library, settings)
         segmenters = Segmenters(library, settings.pretrained_segmenter or default_folder())
+        device = ThreadDevice(library, segmenters)
         self._replica = Replica(
             serve.get_replica_context().replica_id.unique_id,
             library,
-            ThreadDevice(library, segmenters),
+            device,
             batch=batch_size(settings, library),
             # As many as all ingresses let in; and the ones that a dead ingress left make room first.
             painters=settings.max_painters * settings.ray_ingresses,
@@ -61,6 +63,9 @@ class ModelReplica:
         )
         self._gauges = ReplicaGauges()
         await self._replica.start()
+        memory = MemoryPolicy(limit_of(settings.memory_mb))
+        watch = MemoryWatch(memory, self._replica, lambda: device.between(library.shed), resident_bytes)
+        self._watching = asyncio.create_task(watch.keep())
         log.info("replica ready", replica=self._replica.name, pid=os.getpid(), device=library.device_name)
 
     async def do(self, route: Route, work: Work) -> Answer:
@@ -82,6 +87,7 @@ class ModelReplica:
         return {"models": list(facts.models)}
 
     async def __del__(self) -> None:
+        self._watching.cancel()
         await self._replica.stop()
 
 
@@ -119,8 +125,8 @@ class RayReplicas:
         return await self._call("facts", Route())
 
     async def _call(self, method: str, *arguments: object) -> Any:
-        # Serve's router knows a call by the request in whose context it is made, and forgets the second of two
-        # that wait under one name. Ours are made for many at once: each in a context of its own.
+        # Serve's router knows a call by the request in whose context it is made, and forgets the second of
+        # two that wait under one name. Ours are made for many at once: each in a context of its own.
         loop = asyncio.get_running_loop()
         return await loop.create_task(self._call_alone(method, *arguments), context=Context())
 

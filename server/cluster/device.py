@@ -6,9 +6,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import structlog
 
@@ -19,6 +19,8 @@ from server.errors import Problem
 from server.rendering import PainterLostError, RenderRequest
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 _ASK_EVERY: Final = 2.0
 _TRIES: Final = 3
@@ -101,6 +103,10 @@ class ClusterDevice:
                 self._beside(self._let_go(kept, home))
             elif kept in self._under_way:
                 self._over.add(kept)
+
+    async def between(self, work: Callable[[], T]) -> T:
+        """Nothing here is used by a replica: there is nothing to wait for."""
+        return await asyncio.to_thread(work)
 
     async def stop(self) -> None:
         """Give up what is under way. Painters that are still kept expire at their replicas."""
@@ -202,7 +208,9 @@ def _kept_of(work: Work) -> Kept | None:
 
 
 def _model_of(work: Work) -> str | None:
-    return work.model if isinstance(work, RenderRequest | ReadStyle) else None
+    if isinstance(work, ReadStyle):
+        return work.model.id
+    return work.model if isinstance(work, RenderRequest) else None
 
 
 def _no_answer(seconds: float) -> Problem:

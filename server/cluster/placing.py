@@ -41,8 +41,8 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A running replica, as an ingress sees it: the models that it has loaded, None while that is unknown, and
-    the work that it has."""
+    """A running replica, as an ingress sees it: the models that it has loaded, None while that is unknown,
+    and the work that it has."""
 
     id: str
     models: Collection[str] | None = None

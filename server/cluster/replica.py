@@ -17,6 +17,7 @@ from server.cluster.line import Line, Ticket
 from server.cluster.placing import Route
 from server.cluster.wire import Answer, Facts, refusal
 from server.device import Device, Work
+from server.memory import low_memory
 from server.rendering import PainterLostError, RenderRequest, batch_key
 
 
@@ -65,6 +66,8 @@ class Replica:
         self._waiting: dict[Ticket, tuple[Work, asyncio.Future[object]]] = {}
         self._painters: OrderedDict[str, float] = OrderedDict()  # by when they were last asked for
         self._busy_since: float | None = None
+        self.short_of_memory = False
+        """Whether new painters and requests are refused (server/memory.py)."""
         self._painted = self._uses = 0
 
     async def start(self) -> None:
@@ -123,8 +126,11 @@ class Replica:
 
     def _welcome(self, route: Route, work: Work) -> None:
         """Note that a painter is here. Raises PainterLostError where it is not, or where it was elsewhere
-        meanwhile: what is kept of it here then lacks what it painted there."""
+        meanwhile: what is kept of it here then lacks what it painted there. Raises Problem for who is new
+        while there is no memory."""
         painter = route.painter
+        if self.short_of_memory and painter not in self._painters:
+            raise low_memory()
         if painter is None:
             return
         if isinstance(work, RenderRequest) and not work.fresh and route.home != self.name:

@@ -7,14 +7,17 @@ a page.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final
 
-from engine import EngineError, UnknownModel
+from engine import EngineError, ModelChanged, OutOfMemory, UnknownModel
 from models.checkpoint import CheckpointError
 from server.errors import Problem
 from server.rendering import PainterLostError
 
-Kind = Literal["problem", "engine", "unknown-model", "checkpoint", "lost", "other"]
+_SAYING: Final[dict[str, type[EngineError | CheckpointError]]] = {
+    kind.__name__: kind for kind in (EngineError, UnknownModel, ModelChanged, OutOfMemory, CheckpointError)
+}
+"""Errors of what, why and next."""
 
 
 class ReplicaError(RuntimeError):
@@ -23,9 +26,9 @@ class ReplicaError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error on its way. `fields` are what its class is made of."""
+    """An error on its way: its class, "other" for those that nobody expects, and what it is made of."""
 
-    kind: Kind
+    kind: str
     fields: dict[str, Any]
 
 
@@ -62,41 +65,26 @@ class Facts:
 
 def refusal(error: BaseException) -> Refusal:
     """The error as data."""
-    match error:
-        case Problem():
-            return Refusal("problem", _problem_fields(error))
-        case PainterLostError():
-            return Refusal("lost", {})
-        case UnknownModel():
-            return Refusal("unknown-model", _three(error))
-        case EngineError():
-            return Refusal("engine", _three(error))
-        case CheckpointError():
-            return Refusal("checkpoint", _three(error))
-        case _:
-            return Refusal("other", {"said": f"{type(error).__name__}: {error}"})
+    kind = type(error).__name__
+    if isinstance(error, Problem):
+        return Refusal(Problem.__name__, _problem_fields(error))
+    if isinstance(error, PainterLostError):
+        return Refusal(PainterLostError.__name__, {})
+    if isinstance(error, EngineError | OutOfMemory | CheckpointError) and kind in _SAYING:
+        return Refusal(kind, {"what": error.what, "why": error.why, "next": error.next})
+    return Refusal("other", {"said": f"{kind}: {error}"})
 
 
 def error_of(refused: Refusal) -> Exception:
     """The error that was sent, to be raised here."""
     fields = refused.fields
-    match refused.kind:
-        case "problem":
-            return Problem(**fields)
-        case "lost":
-            return PainterLostError()
-        case "unknown-model":
-            return UnknownModel(**fields)
-        case "engine":
-            return EngineError(**fields)
-        case "checkpoint":
-            return CheckpointError(**fields)
-        case "other":
-            return ReplicaError(fields["said"])
-
-
-def _three(error: EngineError | CheckpointError) -> dict[str, Any]:
-    return {"what": error.what, "why": error.why, "next": error.next}
+    if refused.kind == Problem.__name__:
+        return Problem(**fields)
+    if refused.kind == PainterLostError.__name__:
+        return PainterLostError()
+    if refused.kind in _SAYING:
+        return _SAYING[refused.kind](**fields)
+    return ReplicaError(fields["said"])
 
 
 def _problem_fields(problem: Problem) -> dict[str, Any]:

@@ -163,7 +163,7 @@ async def _own_style(services: Services, place: Place, job: Painting) -> tuple[f
     if not job.reads_style:
         return job.own
     photo = await services.darkroom.run(job.photo.rgb, STYLE_SIDE)
-    style, _ = await services.worker.call(place, ReadStyle(photo, job.spec.id))
+    style, _ = await services.worker.call(place, ReadStyle(photo, job.spec))
     return style
 
 

@@ -38,6 +38,7 @@ async def list_models(services: ServicesOf) -> ModelList:
             for number, one in enumerate(services.segmenters.known())
         ],
         sharing=services.sharing is not None,
+        problems=services.library.file_problems,
     )
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from server.errors import Problem
+from server.memory import low_memory
 from server.routes.studio import render_page
 from server.schemas import ShareMade, problem_responses
 from server.services import ServicesOf
@@ -48,6 +49,8 @@ async def share(request: Request, response: Response, services: ServicesOf, shar
     """The body is a project file. It is read strictly and written anew: what is kept is its layers, lights
     and pictures, and nothing else that was in it. The token that deletes it is given out here alone.
     """
+    if services.worker.short_of_memory:
+        raise low_memory()
     with sharing.upload():
         added = await sharing.add(await _project(request, sharing.max_bytes))
     base = services.settings.root_path

@@ -55,7 +55,7 @@ async def _style_of(services: Services, place: Place, body: Upload[StylesRequest
         raise _no_encoder(spec)
     async with services.darkroom.seat():
         photo = await services.darkroom.run(_read, services, body.files["image"])
-    code, _ = await services.worker.call(place, ReadStyle(photo, spec.id))
+    code, _ = await services.worker.call(place, ReadStyle(photo, spec))
     return StyleOf(model=spec.id, style=list(code))
 
 

@@ -15,7 +15,9 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 QUANTUM: Final = 0.005
-"""Seconds that a visit grants: less than most turns take, so that dear and cheap work is told apart."""
+"""Most seconds that a visit grants. It grants no more than the cheapest work that waits is thought to take:
+so dear and cheap work is told apart, and nobody has several turns in a row."""
+_LEAST: Final = 1e-6
 MOST_DEBT: Final = 0.5
 """Seconds of debt that are remembered. One very long turn, such as the first that loads a model, is not paid
 for with minutes of waiting."""
@@ -24,8 +26,8 @@ for with minutes of waiting."""
 class Rounds:
     """The ring of one class of seats, and each seat's credit in seconds."""
 
-    def __init__(self, quantum: float = QUANTUM) -> None:
-        self._quantum = quantum
+    def __init__(self) -> None:
+        self._quantum = QUANTUM
         self._credit: OrderedDict[str, float] = OrderedDict()
         self._visited = 0  # times, in the latest turn
 
@@ -50,12 +52,12 @@ class Rounds:
             waiting: the seats with work, and the seconds that it is thought to take: what the winner is
                 charged until its turn is over.
         """
-        for seat, credit in self._credit.items():
-            if credit > 0 and seat not in waiting:
-                self._credit[seat] = 0.0
         order = [seat for seat in self._credit if seat in waiting]
         if not order:
             return None
+        self._quantum = min(QUANTUM, max(_LEAST, min(waiting.values())))
+        for seat, credit in self._credit.items():
+            self._credit[seat] = min(credit, self._quantum if seat in waiting else 0.0)
         visits = {seat: self._visits(seat) for seat in order}
         self._visited = rounds = min(visits.values())
         winner = next(seat for seat in order if visits[seat] == rounds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,7 +95,8 @@ def open_engine(address: str | URL) -> Engine:
 
 
 def _suit_sqlite(engine: Engine) -> None:
-    """Readers beside one writer, waiting instead of failing, whole transactions, and deleted means gone."""
+    """Readers beside one writer, waiting instead of failing, whole transactions, deleted means gone, and
+    what is committed is on the disk, whatever happens to process or power."""
 
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: object) -> None:  # pyright: ignore[reportUnusedFunction]
@@ -102,6 +104,8 @@ def _suit_sqlite(engine: Engine) -> None:
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
         cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = EXTRA")  # FULL, and also where the disk can have no WAL
+        cursor.execute("PRAGMA fullfsync = ON")  # macOS: through the disk's own cache too
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.execute("PRAGMA secure_delete = ON")
         cursor.close()
@@ -119,6 +123,18 @@ def _make_file(name: str) -> None:
     if not name.startswith("file:") and not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
+        _sync_folders(path.parent)
+
+
+def _sync_folders(folder: Path) -> None:
+    """SQLite makes sure of what it creates; this file and its folders were created here."""
+    for place in (folder, folder.parent):
+        if os.name == "posix":
+            handle = os.open(place, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
 
 def upgrade(engine: Engine) -> None:

@@ -1,4 +1,5 @@
-/** First the language, then the studio: its modules look their texts up as they are loaded. */
+/** First the address, then the language, then the studio: its modules look their texts up as they are loaded. */
+import "./arrival.js";
 import { startLanguage } from "./ui/language.js";
 
 await startLanguage();

@@ -3,6 +3,7 @@
  *
  * @typedef {import("./net/protocol.js").Frame} Frame
  */
+import { arrivedToken } from "./arrival.js";
 import { now, perFrame } from "./core/clock.js";
 import { t } from "./core/i18n.js";
 import { newId } from "./core/ids.js";
@@ -12,11 +13,14 @@ import { bounds, readRect } from "./document/labelmap.js";
 import { readScenes } from "./document/scene.js";
 import { Live } from "./net/live.js";
 import { Mailbox } from "./net/mailbox.js";
+import { notBefore, retryDelay } from "./net/patience.js";
 import { fetchEdit, fetchSegments, fetchStyleOf } from "./net/photos.js";
-import { fetchModels, fetchPicture, fetchSmall } from "./net/rest.js";
+import { fetchModels, fetchPicture, fetchSmall, refusesToken } from "./net/rest.js";
+import { deleteSession, fetchSession, postToken } from "./net/session.js";
 import { deleteShare, fetchShare, postShare } from "./net/shares.js";
 import { mountCanvasSize, mountNewSize } from "./ui/canvas.js";
 import { byId } from "./ui/dom.js";
+import { Door } from "./ui/door.js";
 import { Exporting } from "./ui/exporting.js";
 import { mountFiles } from "./ui/files.js";
 import { Gallery } from "./ui/gallery.js";
@@ -38,6 +42,7 @@ import { PhotoEditing } from "./ui/photo.js";
 import { mountPhotoPanel } from "./ui/photopanel.js";
 import { mountPresets } from "./ui/presets.js";
 import { Sharing } from "./ui/sharing.js";
+import { SignIn } from "./ui/signin.js";
 import { mountSize } from "./ui/size.js";
 import { mountStart } from "./ui/start.js";
 import { mountStatus } from "./ui/status.js";
@@ -59,7 +64,6 @@ const WATCH = 1_000;
 const ZOOM_STEP = 1.4;
 /** Tools whose size is seen around the pointer. */
 const WITH_RING = ["brush", "eraser", "line"];
-const MODELS_RETRY = 2_000;
 /** So long the page waits to be shown whole, with everything in its place; without a server it comes as it is. */
 const WHOLE_WITHIN = 1_200;
 /** Milliseconds that a picture stands before a small one is made of it. */
@@ -68,10 +72,15 @@ const STANDS = 700;
 const THUMBNAIL = 256;
 /** Refusals that mean that the server's models are no longer those that the page knows. */
 const STALE = ["unknown-model", "wrong-label-set", "wrong-style"];
+/** The model that is painted with has been replaced: the painting is opened again with what the server has now. */
+const CHANGED = "model-changed";
 
 const base = document.querySelector('meta[name="scenebrush-base"]')?.getAttribute("content") ?? "";
+/** Where a token came with the address, nothing is asked for before the server has it. */
+const arrived = arrivedToken();
+const posted = arrived ? postToken(base, arrived) : Promise.resolve();
 /** Asked for while the page is still put together. */
-const firstModels = fetchModels(base);
+const firstModels = posted.catch(() => {}).then(() => fetchModels(base));
 firstModels.catch(() => {}); // told where they are awaited
 const labelCanvas = byId("labels", HTMLCanvasElement);
 const photoCanvas = byId("photo", HTMLCanvasElement);
@@ -89,6 +98,35 @@ const lightsView = new LightsView(byId("lights", HTMLCanvasElement));
  */
 let shown = null;
 let framesShown = 0;
+
+const appear = () => {
+  document.body.dataset.ready = "";
+};
+
+const door = new Door({
+  ask() {
+    appear(); // a dialog that cannot be seen takes no focus
+    signIn.show();
+  },
+  opened() {
+    signIn.opened();
+    live.connect();
+  },
+  refuses: refusesToken,
+});
+
+/**
+ * A request of somebody's, which waits at the door while a token is needed.
+ *
+ * @template {unknown[]} A
+ * @template R
+ * @param {(base: string, ...wanted: A) => Promise<R>} request
+ * @returns {(...wanted: A) => Promise<R>}
+ */
+const asking =
+  (request) =>
+  (...wanted) =>
+    door.through(() => request(base, ...wanted));
 
 const studio = new Studio({
   changed({ rect, plane, light }) {
@@ -109,12 +147,13 @@ const studio = new Studio({
   keep: (painting, model) => keeper.keep(painting, model),
   forget: (id) => keeper.forget(id),
   made: (painting, from) => keeper.adopt(from, painting),
-  paintSmall: (wanted, signal) => fetchSmall(base, wanted, signal),
-  readStyle: async (photo, model) => (await fetchStyleOf(base, { photo, model })).style,
+  paintSmall: asking(fetchSmall),
+  readStyle: async (photo, model) => (await asking(fetchStyleOf)({ photo, model })).style,
   opening: () => opening,
   exporting: () => exporting,
   gallery: () => gallery,
   sharing: () => sharing,
+  signIn: () => signIn,
   choosePhoto: () => files.choose("image/*"),
   photo: () => photo,
   chooseAtHand: (place) => palette.choosePlace(place),
@@ -135,9 +174,9 @@ const studio = new Studio({
 });
 
 const photo = new PhotoEditing(studio, {
-  segment: (wanted) => fetchSegments(base, wanted),
-  styleOf: (wanted) => fetchStyleOf(base, wanted),
-  edit: (edit, signal) => fetchEdit(base, edit, signal),
+  segment: asking(fetchSegments),
+  styleOf: asking(fetchStyleOf),
+  edit: asking(fetchEdit),
   sizeOf: sizeOfPhoto,
   reduced: reducedPhoto,
   encoded: photoAs,
@@ -199,13 +238,21 @@ const live = new Live({
     status.line(line);
     status.painted(live.paints);
     photoFrame.dataset.phase = line.phase;
-    if (line.phase === "ready") notices.dismiss("live");
+    if (line.phase === "ready") {
+      notices.dismiss("live");
+      door.open();
+    } else if (line.phase === "locked") door.shut();
   },
+  onLoad: (load) => status.load(load),
   onFrame(frame) {
     const free = mailbox.put(frame);
     if (free) show(free);
   },
   onRefusal({ title, detail, next, code }) {
+    if (code === CHANGED) {
+      loadModels();
+      return;
+    }
     const reload = code === "version" || code === "malformed";
     notices.say({
       ...noticeOf({ what: title, why: detail, next }, title),
@@ -230,14 +277,17 @@ async function show(frame) {
       if (!live.isCurrent(next)) continue;
       painting = studio.state.document;
       photo.refresh();
-      if (!stored.stands()) await photoView.show(next.picture, next.format);
+      if (!stored.stands()) await photoView.show(next.picture, next.format, live.paints);
     } catch (error) {
       notices.say(noticeOf(error, t("A picture from the server could not be shown.")));
     }
     const latency = live.shown(next);
     shown = { frame: next, latency, painting };
     framesShown++;
-    if (framesShown === 1) performance.mark("first-frame");
+    if (framesShown === 1) {
+      performance.mark("first-frame");
+      signIn.greet();
+    }
     photoFrame.dataset.filled = "";
     if (next.exact) photo.settled();
     if (next.exact && next.newest) pictureLater();
@@ -273,7 +323,8 @@ function pictureLater() {
   picturing = setTimeout(async () => {
     const { document: painting, model } = studio.state;
     const picture = photo.finished ?? painting?.source?.blob ?? shownPicture();
-    if (!painting?.touched || !picture || !live.settled) return;
+    // A preview may be smaller than the painting; a whole picture follows it.
+    if (!painting?.touched || !picture || !live.settled || !live.shownExact) return;
     const small = await reducedPhoto(picture, THUMBNAIL);
     if (studio.state.document !== painting) return;
     keeper.picture(painting, small);
@@ -293,7 +344,7 @@ const shownPicture = () =>
     : null;
 
 const exporting = new Exporting(studio, {
-  fetchPicture: (wanted) => fetchPicture(base, wanted),
+  fetchPicture: asking(fetchPicture),
   shownPicture,
   pngOf: pngOfPhoto,
   download(file, name) {
@@ -313,10 +364,19 @@ const opening = new Opening(studio, {
 
 const sharing = new Sharing(studio, {
   pack: () => exporting.pack(studio.document, studio.state.model),
-  post: (project, type) => postShare(base, project, type),
-  remove: (share) => deleteShare(base, share),
+  post: asking(postShare),
+  remove: asking(deleteShare),
   origin: location.origin,
 });
+
+const signIn = new SignIn(studio, door, {
+  post: (token) => postToken(base, token),
+  remove: () => deleteSession(base),
+  session: () => fetchSession(base),
+  changed: () => live.renew(),
+  dismiss: (key) => notices.dismiss(key),
+});
+if (arrived) signIn.arrived(arrived, posted);
 
 const gallery = new Gallery(studio, {
   keeper,
@@ -413,12 +473,18 @@ studio.store.watch(["document", "plane"], ({ document: painting, plane }) => {
 /**
  * The models, however long the server takes to come; what they paint is opened with them.
  *
- * @param {ReturnType<typeof fetchModels>} [asked] when they have been asked for before
+ * @param {ReturnType<typeof fetchModels> | null} [asked] when they have been asked for before
  */
-async function loadModels(asked = fetchModels(base)) {
-  for (; ; asked = fetchModels(base)) {
+async function loadModels(asked = null) {
+  let first = asked;
+  const ask = () => {
+    const answer = first ?? fetchModels(base);
+    first = null;
+    return answer;
+  };
+  for (let attempt = 0; ; attempt++) {
     try {
-      const { models, sharing: shares } = await asked;
+      const { models, sharing: shares } = await door.patiently(ask);
       studio.setModels(models);
       studio.store.set({ sharing: shares });
       notices.dismiss("models");
@@ -429,7 +495,9 @@ async function loadModels(asked = fetchModels(base)) {
         key: "models",
         lasting: true,
       });
-      await new Promise((resolve) => setTimeout(resolve, MODELS_RETRY));
+      const { retryAfter = 0 } = /** @type {{retryAfter?: number}} */ (error);
+      const wait = Math.max(retryDelay(attempt, Math.random()), notBefore(1000 * retryAfter, Math.random()));
+      await new Promise((resolve) => setTimeout(resolve, wait));
     }
   }
 }
@@ -437,7 +505,7 @@ async function loadModels(asked = fetchModels(base)) {
 /** A painting that somebody has shared, as one of the visitor's own. @param {string} id */
 async function openShared(id) {
   try {
-    await opening.openProject(await fetchShare(base, id));
+    await opening.openProject(await door.patiently(() => fetchShare(base, id)));
     // It is the visitor's own now, and a reload brings back that.
     history.replaceState(null, "", `${base}/`);
     return true;
@@ -448,9 +516,6 @@ async function openShared(id) {
 }
 
 const sharedId = document.querySelector('meta[name="scenebrush-share"]')?.getAttribute("content");
-const appear = () => {
-  document.body.dataset.ready = "";
-};
 setTimeout(appear, WHOLE_WITHIN);
 const kept = sharedId ? false : await gallery.openLast();
 await loadModels(firstModels);
@@ -461,6 +526,11 @@ guide.greet();
 
 setInterval(() => live.watch(), WATCH);
 addEventListener("online", () => live.wake());
+// A link with a token that is opened here again changes nothing else of the address.
+addEventListener("hashchange", () => {
+  const token = arrivedToken();
+  if (token) signIn.arrived(token, postToken(base, token));
+});
 addEventListener("beforeunload", () => keeper.hurry());
 addEventListener("pagehide", () => keeper.flush());
 document.addEventListener("visibilitychange", () => {

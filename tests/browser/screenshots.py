@@ -1,7 +1,7 @@
 """The pictures of docs/studio.md: `python -m tests.browser.screenshots` paints and photographs the studio.
 
-Three screens in two languages, with the built-in model, and a desk with its panels open. Each is reduced
-to a palette until it has at most 300 kB.
+Three screens in two languages, with the built-in model, and a desk with its panels open; parts of one that
+asks for a token, and of one whose server is busy. Each is reduced to a palette until it has at most 300 kB.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.conftest import CHROMIUM_ARGUMENTS, CHROMIUM_NAMES, Studio
+from tests.browser.test_busy import Wire
+from tests.browser.test_token import Gate
 from tests.serving import serve
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +82,33 @@ def photograph(browser: Browser, url: str, screen: str, language: str, *, panels
         context.close()
 
 
+def photograph_token(browser: Browser, url: str) -> bytes:
+    """The dialog that asks for a token."""
+    page = browser.new_page(viewport={"width": 960, "height": 640}, reduced_motion="reduce")
+    try:
+        gate = Gate(page, signed_in=True)
+        studio = Studio(page, url).open()
+        gate.take_back()
+        studio.until("document.querySelector('#sign-in').open")
+        return page.screenshot(clip={"x": 230, "y": 160, "width": 500, "height": 320})
+    finally:
+        page.close()
+
+
+def photograph_busy(browser: Browser, url: str) -> bytes:
+    """The status line of a studio on a busy server, with its explanation."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+    try:
+        wire = Wire(page)
+        studio = Studio(page, url).open()
+        wire.say_load("smaller", 12)
+        page.locator("#load").hover()
+        studio.until("!document.querySelector('#tooltip').hidden")
+        return page.screenshot(clip={"x": 0, "y": 730, "width": 1440, "height": 170})
+    finally:
+        page.close()
+
+
 def main() -> None:
     """Write every picture into docs/images."""
     chromium = os.environ.get("SCENEBRUSH_CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM_NAMES)))
@@ -91,6 +120,8 @@ def main() -> None:
                 (IMAGES / f"studio-{screen}-{language}.png").write_bytes(picture)
         panels = small_png(photograph(browser, server.url, "desktop", "en", panels=True))
         (IMAGES / "studio-panels.png").write_bytes(panels)
+        for name, take in {"token": photograph_token, "busy": photograph_busy}.items():
+            (IMAGES / f"studio-{name}.png").write_bytes(small_png(take(browser, server.url)))
         shutil.copyfile(IMAGES / "studio-desktop-en.png", IMAGES / "studio.png")
         browser.close()
 

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 import re
+import signal
 import struct
 
 import numpy as np
@@ -91,12 +92,13 @@ def test_only_dirty_rectangles_are_sent(page: Page, house: House, complaints: li
         assert width * height < 64 * 64
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["told to stop", "killed"])
 def test_painting_goes_on_without_the_server_and_is_rendered_when_it_is_back(
-    page: Page, house: House, complaints: list[str]
+    page: Page, house: House, complaints: list[str], how: signal.Signals
 ) -> None:
     studio = Studio(page, house.url).open()
     before = studio.picture
-    house.stop()
+    house.stop(how)
     try:
         expect(page.locator("#link")).to_have_attribute("data-phase", "waiting")
         expect(page.locator("#link-text")).to_have_text("The server cannot be reached. Keep painting.")

@@ -66,8 +66,11 @@ function wanted() {
       // Not what stands in code within the braces of a template, nor header names.
       for (const one of literals(call)) if (/\s/.test(one)) add(one, file);
     }
-    if (file === "net/live.js") {
-      for (const [, one] of text.matchAll(/(?:title|detail|next): "([^"]+)"/g)) add(one, file);
+    if (file === "net/closes.js") {
+      for (const [, one] of text.matchAll(/(?:title|detail|next|why): "([^"]+)"/g)) add(one, file);
+    }
+    if (file === "net/rest.js") {
+      for (const [, one] of text.matchAll(/"([^"]* again in [^"]*)"/g)) add(one, file);
     }
     if (file === "ui/guide.js") for (const [, one] of text.matchAll(/text: "([^"]+)"/g)) add(one, file);
   }

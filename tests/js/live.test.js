@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import { Live, retryDelay } from "../../static/js/net/live.js";
+import { Live } from "../../static/js/net/live.js";
+import { notBefore, retryDelay } from "../../static/js/net/patience.js";
 import { CLOSE, SUBPROTOCOL } from "../../static/js/net/protocol.js";
 
 /** What the page uses of a WebSocket, worked by hand. */
@@ -69,6 +70,7 @@ function house() {
     phases: /** @type {string[]} */ ([]),
     frames: /** @type {any[]} */ ([]),
     refusals: /** @type {any[]} */ ([]),
+    loads: /** @type {any[]} */ ([]),
   };
   const clock = { time: 0, due: /** @type {(() => void)[]} */ ([]) };
   const live = new Live({
@@ -84,6 +86,7 @@ function house() {
     onLine: ({ phase }) => told.phases.push(phase),
     onFrame: (shown) => told.frames.push(shown),
     onRefusal: (refusal) => told.refusals.push(refusal),
+    onLoad: (load) => told.loads.push(load),
   });
   const source = {
     width: 8,
@@ -337,6 +340,7 @@ test("a lost line comes back by itself, with a new epoch and the whole map", () 
     place.ready();
     place.line.drop(1006);
     assert.equal(place.told.phases.at(-1), "waiting");
+    assert.equal(place.live.line.why, "The server cannot be reached");
     place.live.mark(RECT);
     place.tick();
     mock.timers.tick(retryDelay(0, 0.5) - 1);
@@ -365,12 +369,128 @@ test("a server that says when to come back is believed", () => {
     place.line.hear({ type: "bye", reason: "restart", retry_after: 3 });
     place.line.drop(CLOSE.goingAway);
     mock.timers.tick(2999);
-    assert.equal(place.lines.length, 1);
-    mock.timers.tick(1);
-    assert.equal(place.lines.length, 2);
+    assert.equal(place.lines.length, 1, "never before");
+    mock.timers.tick(751);
+    assert.equal(place.lines.length, 2, "and not all at the same moment");
   } finally {
     mock.timers.reset();
   }
+});
+
+test("fifty pages that are told the same second do not come back in step", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const pages = Array.from({ length: 50 }, (_, i) => {
+      const place = house();
+      place.live.options.random = () => i / 50;
+      place.ready();
+      place.line.hear({ type: "bye", reason: "restart", retry_after: 4 });
+      place.line.drop(CLOSE.goingAway);
+      return place;
+    });
+    const back = () => pages.filter(({ lines }) => lines.length === 2).length;
+    mock.timers.tick(3_999);
+    assert.equal(back(), 0);
+    const perTenth = [];
+    for (let before = back(); before < 50; before = back()) {
+      mock.timers.tick(100);
+      perTenth.push(back() - before);
+      assert.ok(perTenth.length <= 21, "all of them within half the time again");
+    }
+    assert.ok(Math.max(...perTenth) <= 4, `a tenth of a second brings ${Math.max(...perTenth)} of 50`);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test("a server that wants a token is not asked again before somebody has one; what is painted meanwhile is sent then", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const place = house();
+    place.live.open(place.source);
+    place.line.open();
+    place.line.drop(CLOSE.token);
+    assert.equal(place.told.phases.at(-1), "locked");
+    assert.equal(place.told.refusals.length, 0, "the door says it");
+    place.live.mark(RECT);
+    place.tick();
+    mock.timers.tick(600_000);
+    assert.equal(place.lines.length, 1);
+    place.live.connect();
+    place.line.open();
+    const [open] = place.line.take();
+    place.line.hear({ type: "ready", epoch: open.epoch });
+    assert.deepEqual(place.line.take().map(kindOf), [2], "the whole map");
+    assert.equal(place.told.phases.at(-1), "ready");
+    // The token is taken back in the middle of a painting.
+    place.line.hear({ type: "bye", reason: "the token is not known any more", retry_after: 1 });
+    place.line.drop(CLOSE.token);
+    mock.timers.tick(600_000);
+    assert.equal(place.lines.length, 2);
+    place.live.wake();
+    assert.equal(place.lines.length, 3, "whoever looks again may have signed in elsewhere");
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test("who has signed in or out is heard of over a new line, and the old one is let go of", () => {
+  const place = house();
+  place.ready();
+  const [old] = place.lines;
+  place.live.renew();
+  assert.equal(old.readyState, 3);
+  assert.equal(place.lines.length, 2);
+  old.hear({ type: "bye", reason: "", retry_after: 9 });
+  old.drop(1006);
+  assert.equal(place.told.phases.at(-1), "connecting", "nothing is heard of the old line");
+  place.line.open();
+  assert.equal(kindOf(place.line.take()[0]), "open");
+});
+
+test("too many windows of one painter wait and come back, as for a full server", () => {
+  for (const [code, why] of [
+    [CLOSE.tooMany, "The server is full"],
+    [CLOSE.tooManySockets, "Too many windows of yours are painting here"],
+  ]) {
+    mock.timers.enable({ apis: ["setTimeout"] });
+    try {
+      const place = house();
+      place.live.open(place.source);
+      place.line.open();
+      place.line.hear({ type: "bye", reason: "", retry_after: 8 });
+      place.line.drop(/** @type {number} */ (code));
+      assert.equal(place.told.phases.at(-1), "waiting");
+      assert.equal(place.live.line.why, why);
+      assert.equal(place.live.line.retryIn, notBefore(8_000, 0.5));
+      mock.timers.tick(7_999);
+      assert.equal(place.lines.length, 1);
+      mock.timers.tick(4_000);
+      assert.equal(place.lines.length, 2);
+      place.line.drop(/** @type {number} */ (code));
+      mock.timers.tick(4_999);
+      assert.equal(place.lines.length, 2, "without a word of the server it waits too");
+    } finally {
+      mock.timers.reset();
+    }
+  }
+});
+
+test("how busy the server is, is told when it changes, and forgotten with the line", () => {
+  const place = house();
+  place.ready();
+  const { told } = place;
+  assert.deepEqual(told.loads, []);
+  place.line.hear({ type: "load", level: "slower", painters: 9 });
+  place.line.hear({ type: "load", level: "slower", painters: 9 });
+  place.line.hear({ type: "load", level: "smaller", painters: 12 });
+  place.line.hear({ type: "load", level: "a word of a newer server", painters: 12 });
+  assert.deepEqual(told.loads, [
+    { level: "slower", painters: 9 },
+    { level: "smaller", painters: 12 },
+  ]);
+  place.line.drop(CLOSE.malformed);
+  assert.deepEqual(told.loads.at(-1), { level: "normal", painters: 0 });
 });
 
 test("closes that trying again cannot mend stop the line and say why", () => {
@@ -535,4 +655,7 @@ test("waits grow, have a limit, and are never in step", () => {
   assert.ok(waits[0] < 1000);
   assert.equal(waits.at(-1), 10_000);
   assert.ok(retryDelay(3, 0.9) > retryDelay(3, 0.1));
+  assert.equal(notBefore(3_000, 0), 3_000);
+  assert.ok(notBefore(3_000, 0.9) > notBefore(3_000, 0.1));
+  assert.equal(notBefore(0, 0.5), 0);
 });

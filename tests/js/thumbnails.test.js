@@ -100,6 +100,24 @@ test("a busy server is left alone for as long as it says, and longer each time",
   );
 });
 
+test("who is asked for patience, or for a token, tries again later", async () => {
+  for (const status of [429, 401]) {
+    const { state, thumbnails } = world();
+    state.error = Object.assign(new Error("not now"), { status, retryAfter: 9 });
+    let failures = 0;
+    state.meanwhile = () => {
+      if (++failures === 3) state.error = null;
+    };
+    thumbnails.want(wishes.slice(0, 1));
+    await done(thumbnails);
+    assert.deepEqual(state.shown, ["a"]);
+    assert.deepEqual(
+      state.waits.filter((milliseconds) => milliseconds >= 1000),
+      [9_000, 9_000],
+    );
+  }
+});
+
 test("what the server refuses is not asked for again", async () => {
   const { state, thumbnails } = world();
   state.error = Object.assign(new Error("no"), { status: 422 });

@@ -6,7 +6,7 @@ previews are without the style.
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -172,6 +172,8 @@ class FakeLibrary:
     device_name: str = "cpu"
     precision: str = "fp32"
     problems: list[str] = field(default_factory=list)
+    file_problems: list[str] = field(default_factory=list)
+    shed_count: int = 0
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -207,8 +209,15 @@ class FakeLibrary:
     def loaded(self) -> list[str]:
         return [self.default_id]
 
-    def painter(self, model_id: str | None, width: int, height: int) -> FakePainter:
-        return FakePainter(self, self.spec(model_id), width, height)
+    def painter(self, model: str | ModelSpec | None, width: int, height: int) -> FakePainter:
+        return FakePainter(self, model if isinstance(model, ModelSpec) else self.spec(model), width, height)
+
+    def with_room(self, work: Callable[[], Any]) -> Any:
+        return work()
+
+    def shed(self) -> int:
+        self.shed_count += 1
+        return self.cached_bytes
 
     def render_many(self, painters: Sequence[FakePainter], quality: str = "exact") -> list[np.ndarray]:
         self.work(quality)
@@ -240,7 +249,7 @@ class FakeLibrary:
         nearest = np.square(photo[:, :, None].astype(np.int32) - colours).sum(3).argmin(2)
         return np.array([label.id for label in labels], np.uint8)[nearest]
 
-    def style_of(self, photo: np.ndarray, model_id: str | None = None) -> tuple[float, ...]:
+    def style_of(self, photo: np.ndarray, model: str | ModelSpec | None = None) -> tuple[float, ...]:
         self.work("exact")
         return (*(photo.reshape(-1, 3).mean(0) / 255).tolist(), 0.0)
 

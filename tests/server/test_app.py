@@ -273,7 +273,7 @@ def test_what_came_before_the_model_failed_to_load_is_told(client: Client, libra
             waiting = asyncio.create_task(http.post("/generate", files={"mask": ids}))
             while not services.worker.scheduler.queued:
                 await asyncio.sleep(0.005)
-            with services.worker.place() as place:  # its body is still being read
+            with services.worker.place("somebody") as place:  # its body is still being read
                 library.warm_up_gate.set()
                 problem(await asyncio.wait_for(waiting, 5), 503, "out-of-order")
                 with pytest.raises(Problem, match="did not load"):
@@ -443,7 +443,7 @@ def test_openapi_describes_every_route(client: Client) -> None:
         async with client() as http:
             document = (await http.get("/openapi.json")).json()
             paths = {"/generate", "/models", "/models/{model_id}", "/healthz", "/readyz", "/metrics"}
-            assert set(document["paths"]) == paths | {"/edit", "/segment", "/styles"}
+            assert set(document["paths"]) == paths | {"/edit", "/segment", "/styles", "/session"}
             body = document["paths"]["/generate"]["post"]["requestBody"]["content"]
             form = body["multipart/form-data"]["schema"]
             assert form["properties"]["mask"]["format"] == "binary"

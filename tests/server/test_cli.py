@@ -19,6 +19,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from server import cli, commands
+from server.version import scenebrush_version
 from tests.server.conftest import EXAMPLES, LANDSCAPE, image_file
 from tests.server.fake_engine import FakeLibrary
 
@@ -53,7 +54,8 @@ def test_help_names_the_commands() -> None:
     for command in ("serve", "render", "models", "inspect", "train"):
         assert command in result.output
         assert call(command, "--help").exit_code == 0
-    assert call("--version").output.strip()
+    said = call("--version")
+    assert (said.exit_code, said.output.strip()) == (0, scenebrush_version())
 
 
 def test_render_paints_a_file(fake: FakeLibrary, tmp_path: Path) -> None:

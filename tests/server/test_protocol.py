@@ -39,9 +39,11 @@ def test_names_and_codes_match() -> None:
         "tooBig": protocol.Close.TOO_BIG,
         "tooMany": protocol.Close.TOO_MANY,
         "malformed": protocol.Close.MALFORMED,
+        "token": protocol.Close.TOKEN,
         "origin": protocol.Close.ORIGIN,
         "subprotocol": protocol.Close.SUBPROTOCOL,
         "idle": protocol.Close.IDLE,
+        "tooManySockets": protocol.Close.TOO_MANY_SOCKETS,
     }
 
 

@@ -16,6 +16,7 @@ from engine import EngineError, Library
 from engine.pretrained import PretrainedSegmenter, class_names
 from models.labels import Label, LabelSet, load_label_set
 from server import segmenting
+from server.device import Tools
 from server.errors import Problem
 from server.segmenting import ADE20K, REVISION, Segmenters, in_labels, map_size
 from tests.server.conftest import LANDSCAPE, Client, run
@@ -313,7 +314,7 @@ def test_segmenting_waits_its_turn_and_leaves_the_loop_free(client: Client, libr
     async def main() -> None:
         async with client() as http:
             services = http.app.state.services  # type: ignore[attr-defined]
-            object.__setattr__(services, "segmenters", Slow(library, Path("nowhere")))
+            services.worker._device._tools = Tools(library, Slow(library, Path("nowhere")))
             photo = {"image": png(samples(1, 16, 16))}
             first = asyncio.create_task(http.post("/segment", files=photo))
             while not begun.is_set():

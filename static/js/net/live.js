@@ -10,10 +10,12 @@
  *   and light to send: read at the moment of sending, so always its newest state. `readStyles` gives style numbers: 0 for
  *   the painting's own light, k for the k-th of `regions`; `hasStyles` says whether any of them is not 0; `numbering` says
  *   which light has which number, in any words that change when that does, and none without regions
- * @typedef {{phase: "connecting" | "ready" | "waiting" | "idle" | "refused" | "stopped", why: string,
+ * @typedef {{phase: "connecting" | "ready" | "waiting" | "idle" | "refused" | "locked" | "stopped", why: string,
  *   retryIn: number}} Line retryIn: milliseconds, when waiting; refused: the line is there, but the server does not paint
- *   what it was asked to
- * @typedef {{code: string, title: string, detail: string, next: string, fatal: boolean}} Refusal
+ *   what it was asked to; locked: it wants a token first
+ * @typedef {{level: "normal" | "slower" | "smaller", painters: number}} Load what so many painters mean for each of them:
+ *   fewer frames, or previews that are smaller than the canvas too
+ * @typedef {import("./closes.js").Refusal} Refusal
  * @typedef {{
  *   url: string,
  *   openSocket: (url: string, protocol: string) => WebSocket,
@@ -23,10 +25,13 @@
  *   onLine: (line: Line) => void,
  *   onFrame: (frame: Frame) => void,
  *   onRefusal: (refusal: Refusal) => void,
+ *   onLoad: (load: Load) => void,
  * }} LiveOptions `schedule` makes a task run at most once per animation frame
  */
+import { AWAY, FINAL, FULL } from "./closes.js";
 import { Latency } from "./latency.js";
 import { Outbox } from "./outbox.js";
+import { notBefore, retryDelay } from "./patience.js";
 import {
   CLOSE,
   decodeFrame,
@@ -40,53 +45,14 @@ import {
 
 const KINDS = { whole: WHOLE, patch: PATCH, "whole styles": WHOLE_STYLES, "style patch": STYLE_PATCH };
 
-const FIRST_RETRY = 400;
-const LAST_RETRY = 10_000;
+/** Least wait for a seat. */
 const BUSY_RETRY = 5_000;
+const LEVELS = ["normal", "slower", "smaller"];
+/** @type {Load} */
+const QUIET = { level: "normal", painters: 0 };
 /** Silence, while a picture is owed, after which we ask whether anyone is there, and after which we hang up. */
 const ASK_AFTER = 4_000;
 const HANG_UP_AFTER = 15_000;
-
-/**
- * @param {number} attempt 0 for the first
- * @param {number} random 0 ≤ x < 1, so that a crowd does not come back in step
- * @returns {number} milliseconds to wait
- */
-export function retryDelay(attempt, random) {
-  return Math.min(LAST_RETRY, FIRST_RETRY * 2 ** attempt) * (0.75 + random / 2);
-}
-
-/** What a close code means when trying again would not help. */
-const FINAL = /** @type {Record<number, Refusal>} */ ({
-  [CLOSE.subprotocol]: {
-    code: "version",
-    title: "This page is older than the server.",
-    detail: "The server has been updated and speaks another version of the live protocol.",
-    next: "Reload the page; your painting is kept.",
-    fatal: true,
-  },
-  [CLOSE.origin]: {
-    code: "origin",
-    title: "The server does not accept this page.",
-    detail: "It was opened under an address that the server has not been told to trust.",
-    next: "Open the studio at the server’s own address, or allow this one in its settings.",
-    fatal: true,
-  },
-  [CLOSE.tooBig]: {
-    code: "too-big",
-    title: "The painting is too large for this server.",
-    detail: "A message went over the server’s size limit.",
-    next: "Start a smaller painting, or raise the limit in the server’s settings.",
-    fatal: true,
-  },
-  [CLOSE.malformed]: {
-    code: "malformed",
-    title: "The server did not understand this page.",
-    detail: "A message was malformed, which usually means that page and server do not match.",
-    next: "Reload the page; your painting is kept.",
-    fatal: true,
-  },
-});
 
 /** @param {Source} source */
 function lightOf({ seed, style, regions }) {
@@ -129,6 +95,7 @@ export class Live {
     this.paints = null;
     /** @type {Line} */
     this.line = { phase: "connecting", why: "", retryIn: 0 };
+    this.load = QUIET;
   }
 
   /**
@@ -165,9 +132,15 @@ export class Live {
     socket.onclose = (event) => this.#closed(event.code);
   }
 
-  /** Somebody looks again, or the network is back: no need to wait any longer. */
+  /** Somebody looks again, or the network is back: no need to wait any longer. They may have signed in elsewhere. */
   wake() {
-    if (this.line.phase === "waiting" || this.line.phase === "idle") this.connect();
+    if (["waiting", "idle", "locked"].includes(this.line.phase)) this.connect();
+  }
+
+  /** Who we are to the server has changed: it hears of it over a new line. */
+  renew() {
+    this.#letGo()?.close();
+    this.connect();
   }
 
   /** @param {Rect} rect labels that changed */
@@ -341,16 +314,35 @@ export class Live {
       this.options.onRefusal(message);
     } else if (message.type === "bye") {
       this.retryAfter = 1000 * (message.retry_after ?? 0);
+    } else if (message.type === "load" && LEVELS.includes(message.level)) {
+      this.#loaded({ level: message.level, painters: message.painters });
     }
+  }
+
+  /** @param {Load} load */
+  #loaded(load) {
+    if (load.level === this.load.level && load.painters === this.load.painters) return;
+    this.load = load;
+    this.options.onLoad(load);
+  }
+
+  /** @returns {WebSocket | null} the line that there was; nothing is heard of it any more */
+  #letGo() {
+    const { socket } = this;
+    if (socket) socket.onclose = socket.onmessage = socket.onopen = null;
+    this.socket = null;
+    this.outbox.shut();
+    this.#loaded(QUIET);
+    return socket;
   }
 
   /** @param {number} code */
   #closed(code) {
-    if (this.socket) this.socket.onclose = this.socket.onmessage = this.socket.onopen = null;
-    this.socket = null;
-    this.outbox.shut();
-    if (code === CLOSE.idle) {
-      this.#say("idle");
+    this.#letGo();
+    const asked = this.retryAfter;
+    this.retryAfter = 0;
+    if (code === CLOSE.idle || code === CLOSE.token) {
+      this.#say(code === CLOSE.idle ? "idle" : "locked");
       return;
     }
     const final = this.fatal ? null : FINAL[code];
@@ -359,14 +351,11 @@ export class Live {
       this.#say("stopped", (final ?? this.fatal)?.title);
       return;
     }
-    const busy = code === CLOSE.tooMany;
-    const wait = Math.max(
-      retryDelay(this.attempt++, this.options.random()),
-      this.retryAfter,
-      busy ? BUSY_RETRY : 0,
-    );
-    this.retryAfter = 0;
-    this.#say("waiting", busy ? "The server is full" : "The server cannot be reached", wait);
+    const { random } = this.options;
+    const full = FULL[code];
+    const least = notBefore(Math.max(asked, full ? BUSY_RETRY : 0), random());
+    const wait = Math.max(retryDelay(this.attempt++, random()), least);
+    this.#say("waiting", (full ?? AWAY).why, wait);
     this.retryTimer = setTimeout(() => this.connect(), wait);
   }
 

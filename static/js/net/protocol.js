@@ -27,9 +27,11 @@ export const CLOSE = {
   tooBig: 1009,
   tooMany: 1013,
   malformed: 4400,
+  token: 4401,
   origin: 4403,
   subprotocol: 4406,
   idle: 4408,
+  tooManySockets: 4429,
 };
 
 /**

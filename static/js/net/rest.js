@@ -14,22 +14,34 @@
  *   code the seed sets the light; `styles[k - 1]` is the code where the style map is k
  */
 
+const PROBLEM_URN = "urn:scenebrush:problem:";
+/** Problems that signing in mends; there are other 401s, such as that of a share's own token. */
+const TOKEN_CODES = ["token-needed", "token-unknown"];
+
 /** What the server answered, when it was no. */
 export class ServerError extends Error {
   /**
    * @param {string} what
    * @param {string} why
    * @param {string} next
-   * @param {{status?: number, retryAfter?: number}} [http] 0: it was not reached; `retryAfter` in seconds
+   * @param {{status?: number, retryAfter?: number, code?: string}} [http] status 0: it was not reached; `retryAfter` in
+   *   whole seconds, which texts name as {seconds}; `code`: of the problem
    */
-  constructor(what, why, next, { status = 0, retryAfter = 0 } = {}) {
-    super(`${what} ${why} ${next}`);
+  constructor(what, why, next, { status = 0, retryAfter = 0, code = "" } = {}) {
+    const seconds = Math.ceil(retryAfter);
+    const [filledWhat, filledWhy, filledNext] = [what, why, next].map((text) =>
+      text.replace("{seconds}", String(seconds)),
+    );
+    super([filledWhat, filledWhy, filledNext].filter(Boolean).join(" "));
     this.name = "ServerError";
-    this.what = what;
-    this.why = why;
-    this.next = next;
+    this.what = filledWhat;
+    this.why = filledWhy;
+    this.next = filledNext;
+    /** As the texts were before, for whoever shows them in another language. */
+    this.said = { what, why, next, values: { seconds } };
     this.status = status;
     this.retryAfter = retryAfter;
+    this.code = code;
   }
 }
 
@@ -52,13 +64,47 @@ export async function request(url, init) {
     );
   }
   if (response.ok) return response;
-  const problem = await response.json().catch(() => ({}));
-  throw new ServerError(
-    problem.title ?? `The server answered ${response.status}.`,
-    problem.detail ?? "",
-    problem.next ?? "Try again in a moment.",
-    { status: response.status, retryAfter: Number(response.headers.get("retry-after")) || 0 },
-  );
+  throw refusalOf(response, await response.json().catch(() => ({})));
+}
+
+/**
+ * What a painter meets on a server that has a limit the page says itself, in the painter's language.
+ *
+ * @param {Response} response
+ * @param {any} problem what it says of itself; a proxy before the server may say nothing
+ * @returns {ServerError}
+ */
+function refusalOf({ status, headers }, problem) {
+  const code = String(problem.type ?? "").replace(PROBLEM_URN, "");
+  const retryAfter = Number(headers.get("retry-after")) || 0;
+  const http = { status, retryAfter, code };
+  const later = retryAfter > 0 ? "Keep painting; try again in {seconds} s." : "Try again in a moment.";
+  if (TOKEN_CODES.includes(code)) {
+    return new ServerError(
+      "This studio needs a token.",
+      "You are not signed in.",
+      "Sign in from the menu, and try again.",
+      http,
+    );
+  }
+  if (status === 429) {
+    return new ServerError(
+      "The server asks for a little patience.",
+      "A lot has been asked of it from here in a short time.",
+      later,
+      http,
+    );
+  }
+  if (status === 503 && code === "busy") {
+    return new ServerError("The server is busy.", "Many are painting there at the moment.", later, http);
+  }
+  const { title = `The server answered ${status}.`, detail = "", next = later } = problem;
+  return new ServerError(title, detail, next, http);
+}
+
+/** @param {unknown} error @returns {boolean} whether the server would have answered somebody with a token */
+export function refusesToken(error) {
+  return error instanceof ServerError && TOKEN_CODES.includes(error.code);
 }
 
 /**

@@ -170,10 +170,12 @@ export class Exporting {
       return;
     }
     const format = /** @type {Format} */ (shown.type.slice(6));
+    const { what: reason, next } = noticeOf(error, "");
     this.ports.download(shown, `${fileName(document.title)}.${ENDINGS[format]}`);
     this.studio.ports.say({
       what: t("Saved the photo as it was last shown."),
-      why: t("The exact picture could not be fetched: {reason}", { reason: noticeOf(error, "").what }),
+      why: t("The exact picture could not be fetched: {reason}", { reason }),
+      next,
       key: "download",
     });
   }

@@ -16,11 +16,13 @@ export function mountHelp(studio) {
   const nothing = byId("help-nothing", HTMLElement);
   /** Made when it is asked for: a hundred rows are not needed to paint. */
   const build = () => {
-    const { sharing } = studio.state;
+    const { sharing, session } = studio.state;
+    /** @type {Record<string, boolean>} */
+    const here = { share: sharing, "sign-in": session === "out", "sign-out": session === "in" };
     byId("help-shares", HTMLElement).hidden = !sharing;
     byId("help-keeps", HTMLElement).hidden = sharing;
     const groups = new Set(ACTIONS.map(({ group }) => group));
-    const offered = ACTIONS.filter(({ id }) => sharing || id !== "share");
+    const offered = ACTIONS.filter(({ id }) => here[id] ?? true);
     body.replaceChildren(
       ...[...groups].map((group) =>
         make(

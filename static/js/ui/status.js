@@ -6,6 +6,7 @@
  */
 import { t } from "../core/i18n.js";
 import { byId, make } from "./dom.js";
+import { loadText } from "./load.js";
 
 const SAVED = { saving: t("Saving…"), saved: t("Saved in this browser"), failed: t("Not saved") };
 
@@ -22,6 +23,9 @@ export function mountStatus(studio) {
   const about = byId("about", HTMLElement);
   const noPhoto = byId("no-photo", HTMLElement);
   const painted = byId("painted", HTMLElement);
+  const load = byId("load", HTMLElement);
+  // Apart, so that it is read out when the level changes, and not with every painter who comes or goes.
+  const loadSaid = byId("load-said", HTMLElement);
   /** @type {ReturnType<typeof setInterval> | undefined} */
   let countdown;
 
@@ -42,7 +46,7 @@ export function mountStatus(studio) {
     /** @param {Line} line */
     line({ phase, why, retryIn }) {
       clearInterval(countdown);
-      const coming = !["refused", "stopped"].includes(phase);
+      const coming = !["refused", "stopped", "locked"].includes(phase);
       noPhoto.textContent = coming ? t("The first photo is on its way…") : t("There is no photo yet");
       retry.textContent = "";
       if (phase === "waiting") {
@@ -57,8 +61,19 @@ export function mountStatus(studio) {
       } else if (phase === "ready") showLink(phase, t("Connected"));
       else if (phase === "refused") showLink(phase, t("Connected, but not painting: {why}", { why: t(why) }));
       else if (phase === "idle") showLink(phase, t("Resting. Paint to wake the server"));
+      else if (phase === "locked") showLink(phase, t("Not signed in. Keep painting."));
       else if (phase === "stopped") showLink(phase, why ? t(why) : t("Not connected"));
       else showLink(phase, t("Connecting…"));
+    },
+    /** @param {import("./load.js").Load} now what so many painters mean for this one */
+    load(now) {
+      const { text, more, why } = loadText(now);
+      load.hidden = text === "";
+      load.dataset.level = now.level;
+      load.dataset.tip = text;
+      load.dataset.tipHint = why;
+      load.replaceChildren(text, make("span", { class: "load-more" }, more && ` ${more}`));
+      if (loadSaid.textContent !== why) loadSaid.textContent = why;
     },
     /**
      * What the model did of a canvas that is larger than it paints.

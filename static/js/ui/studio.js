@@ -43,11 +43,13 @@
  *   view: View,
  *   panels: readonly string[],
  *   sharing: boolean,
+ *   session: "none" | "out" | "in",
  *   canUndo: boolean,
  *   canRedo: boolean,
  * }} State `region`: the style number that gestures write while lights are painted; seed to regions are the painting's;
  *   `other`: the label before this one; `sketch`: what a tool shows over the painting; `streamline`: 0…100;
- *   `zoom`: CSS pixels per pixel of the painting
+ *   `zoom`: CSS pixels per pixel of the painting; `session`: whether somebody is signed in with a token, none where nobody
+ *   has to be
  * @typedef {{mask: Uint8Array, model: string, seed: number, style: readonly number[] | null,
  *   styles: (readonly number[])[], styleMap: Uint8Array | null}} Wanted the exact picture of a painting: everything that
  *   it depends on; `mask` and `styleMap` are palette PNGs, `styles[k - 1]` the code of style number k
@@ -67,6 +69,7 @@
  *   exporting: () => import("./exporting.js").Exporting,
  *   gallery: () => import("./gallery.js").Gallery,
  *   sharing: () => import("./sharing.js").Sharing,
+ *   signIn: () => import("./signin.js").SignIn,
  *   photo: () => import("./photo.js").PhotoEditing,
  *   choosePhoto: () => Promise<File | null>,
  *   chooseAtHand: (place: number) => void,
@@ -171,6 +174,7 @@ export class Studio {
         view: "split",
         panels: [],
         sharing: false,
+        session: "none",
         canUndo: false,
         canRedo: false,
       }),

@@ -91,8 +91,8 @@ export class Thumbnails {
     } catch (error) {
       if (asking.signal.aborted) return 0;
       const { status = -1, retryAfter = 0 } = /** @type {{status?: number, retryAfter?: number}} */ (error);
-      // Busy or away, it may be back; what it refuses it will refuse again.
-      if (status === 0 || status >= 500) {
+      // Busy or away, it may be back, and who is signed out may sign in; what else it refuses it will refuse again.
+      if ([0, 401, 429].includes(status) || status >= 500) {
         return Math.max(1000 * retryAfter, Math.min(LAST_RETRY, FIRST_RETRY * 2 ** failures));
       }
       this.painted.set(wish.key, null);

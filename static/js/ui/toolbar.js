@@ -62,6 +62,7 @@ function dress(button, action, studio) {
       "everywhere",
       "pressure",
       "sharing",
+      "session",
     ],
     (state) => {
       button.disabled = enabled ? !enabled(state) : false;

@@ -13,6 +13,8 @@ export class PhotoView {
     this.composite = null;
     /** The newest picture, kept while a photo lies under it. @type {ImageBitmap | null} */
     this.frame = null;
+    /** The size that the picture is shown in; a preview of a busy server has fewer pixels. */
+    this.whole = { width: 0, height: 0 };
     /** The photo as it will be, while it is known. @type {ImageBitmap | null} */
     this.settled = null;
     /** Counts what was asked to be shown: what is decoded too late is not. */
@@ -22,10 +24,12 @@ export class PhotoView {
   /**
    * @param {Uint8Array} picture the bytes of a JPEG, WebP or PNG
    * @param {string} format "jpeg", "webp" or "png"
+   * @param {{width: number, height: number} | null} [whole] the size that a whole picture has: a smaller one is shown
+   *   enlarged to it
    * @returns {Promise<void>} when it is on the canvas, or something newer is
    * @throws {DOMException} when the bytes are no picture
    */
-  async show(picture, format) {
+  async show(picture, format, whole = null) {
     const blob = new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (picture)], { type: `image/${format}` });
     const turn = ++this.turn;
     const bitmap = await createImageBitmap(blob);
@@ -35,6 +39,7 @@ export class PhotoView {
     }
     this.frame?.close();
     this.frame = bitmap;
+    this.whole = whole && whole.width > bitmap.width ? whole : bitmap;
     this.settle(null);
   }
 
@@ -58,13 +63,16 @@ export class PhotoView {
   /** Draw what is there. */
   draw() {
     const { canvas, context, composite, frame, settled } = this;
-    const size = composite ?? frame;
-    if (!size) return;
+    if (!composite && !frame) return;
+    const size = composite ?? this.whole;
     if (canvas.width !== size.width) canvas.width = size.width;
     if (canvas.height !== size.height) canvas.height = size.height;
     if (settled) context.drawImage(settled, 0, 0, canvas.width, canvas.height);
     else if (composite) composite.draw(context, frame);
-    else if (frame) context.drawImage(frame, 0, 0);
+    else if (frame) {
+      context.imageSmoothingQuality = "high";
+      context.drawImage(frame, 0, 0, canvas.width, canvas.height);
+    }
   }
 }
 

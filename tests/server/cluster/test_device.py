@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from engine import EngineError, UnknownModel
+from engine import EngineError, OutOfMemory
 from models.checkpoint import CheckpointError
 from server.cluster.device import ClusterDevice, ReplicaGoneError
 from server.cluster.placing import Route
@@ -15,10 +15,11 @@ from server.cluster.wire import Answer, Facts, ReplicaError, error_of, refusal
 from server.device import ReadStyle, Work
 from server.errors import Problem
 from server.rendering import Document, PainterLostError, Rendered, RenderRequest
+from tests.server.fake_engine import fake_spec
 
 PICTURE = np.zeros((2, 2, 3), np.uint8)
 RENDERED = Rendered(PICTURE, (), 0.0)
-STYLE = ReadStyle(PICTURE, "m")
+STYLE = ReadStyle(PICTURE, fake_spec("m"))
 Script = Callable[[Route, Work], Answer]
 
 
@@ -208,8 +209,8 @@ def test_it_is_ready_when_a_replica_answers_and_stops_at_once() -> None:
     "error",
     [
         Problem(409, "code", "Title", "Detail.", "Next.", headers={"Retry-After": "1"}, extra={"n": 1}),
-        EngineError("what", "why", "next"),
-        UnknownModel("what", "why", "next"),
+        *(kind("what", "why", "next") for kind in (EngineError, *EngineError.__subclasses__())),
+        OutOfMemory("what", "why", "next"),
         CheckpointError("what", "why", "next"),
         PainterLostError(),
     ],

@@ -70,7 +70,7 @@ def test_a_painter_is_kept_from_picture_to_picture(library: FakeLibrary) -> None
             assert (first[:2, :2] != second[:2, :2]).any()
             assert replica.facts().painters == 1
             replica.forget(Route("p", home="a"), small=False)
-            assert kind(await replica.do(Route("p", home="a"), request("p", GRASS))) == "lost"
+            assert kind(await replica.do(Route("p", home="a"), request("p", GRASS))) == "PainterLostError"
 
     run(main)
 
@@ -80,8 +80,8 @@ def test_a_painter_that_was_elsewhere_meanwhile_begins_anew(library: FakeLibrary
         async with running(library) as replica:
             await replica.do(Route("p"), request("p"))
             # It is kept here with the same epoch, and lacks what was painted at b.
-            assert kind(await replica.do(Route("p", home="b"), request("p", GRASS))) == "lost"
-            assert kind(await replica.do(Route("p"), request("p", GRASS))) == "lost"
+            assert kind(await replica.do(Route("p", home="b"), request("p", GRASS))) == "PainterLostError"
+            assert kind(await replica.do(Route("p"), request("p", GRASS))) == "PainterLostError"
             picture(await replica.do(Route("p", home="b"), request("p")))
 
     run(main)
@@ -94,7 +94,7 @@ def test_painters_that_nobody_asks_for_are_dropped(library: FakeLibrary) -> None
             for painter in "pqr":
                 await replica.do(Route(painter), request(painter))
             assert replica.facts().painters == 2
-            assert kind(await replica.do(Route("p", home="a"), request("p", GRASS))) == "lost"
+            assert kind(await replica.do(Route("p", home="a"), request("p", GRASS))) == "PainterLostError"
             picture(await replica.do(Route("r", home="a"), request("r", GRASS)))
             now[0] = 11.0
             await replica.do(Route("s"), request("s"))
@@ -125,9 +125,9 @@ def test_what_waits_together_is_painted_together_whoever_sent_it(library: FakeLi
 def test_what_fails_is_said_and_the_rest_goes_on(library: FakeLibrary) -> None:
     async def main() -> None:
         async with running(library) as replica:
-            assert kind(await replica.do(Route(), request(style=(1.0,)))) == "engine"
+            assert kind(await replica.do(Route(), request(style=(1.0,)))) == "EngineError"
             unknown = RenderRequest("none", 8, 8, 0, None, ())
-            assert kind(await replica.do(Route(), unknown)) == "unknown-model"
+            assert kind(await replica.do(Route(), unknown)) == "UnknownModel"
             library.failure = RuntimeError("broken")
             assert kind(await replica.do(Route(), request())) == "other"
             picture(await replica.do(Route(), request()))
@@ -139,7 +139,7 @@ def test_calls_are_run_and_who_gives_up_leaves_the_line(library: FakeLibrary) ->
     async def main() -> None:
         async with running(library) as replica:
             photo = np.full((4, 4, 3), 255, np.uint8)
-            answer = await replica.do(Route(), ReadStyle(photo, "fake"))
+            answer = await replica.do(Route(), ReadStyle(photo, library.spec()))
             assert answer == Answer("a", (1.0, 1.0, 1.0, 0.0))
             reader = Segmenters(library, default_folder()).find("reader")
             assert (await replica.do(Route(), ReadLabels(photo, reader))).result.shape == (4, 4)
@@ -154,6 +154,24 @@ def test_calls_are_run_and_who_gives_up_leaves_the_line(library: FakeLibrary) ->
             before = library.rendered
             picture(await first)
             assert library.rendered == before + 1
+
+    run(main)
+
+
+def test_while_memory_is_short_nobody_new_comes_in(library: FakeLibrary) -> None:
+    async def main() -> None:
+        async with running(library) as replica:
+            await replica.do(Route("p"), request("p"))
+            replica.short_of_memory = True
+            picture(await replica.do(Route("p", home="a"), request("p", GRASS)))
+            for refused in (
+                await replica.do(Route("q"), request("q")),
+                await replica.do(Route(), request()),
+            ):
+                assert kind(refused) == "Problem"
+                assert refused.result.fields["code"] == "low-memory"
+            replica.short_of_memory = False
+            picture(await replica.do(Route("q"), request("q")))
 
     run(main)
 
@@ -179,6 +197,6 @@ def test_a_wedged_device_is_said(library: FakeLibrary) -> None:
 def test_work_travels(library: FakeLibrary) -> None:
     reader = Segmenters(library, default_folder()).find("reader")
     photo = np.zeros((2, 2, 3), np.uint8)
-    calls = ReadLabels(photo, reader), ReadStyle(photo, "fake")
+    calls = ReadLabels(photo, reader), ReadStyle(photo, library.spec())
     for work in (request("p", GRASS, style=(1.0,) * 4), *calls, Route("p")):
         assert repr(pickle.loads(pickle.dumps(work))) == repr(work)
