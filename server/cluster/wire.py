@@ -14,10 +14,16 @@ from models.checkpoint import CheckpointError
 from server.errors import Problem
 from server.rendering import PainterLostError
 
-_SAYING: Final[dict[str, type[EngineError | CheckpointError]]] = {
-    kind.__name__: kind for kind in (EngineError, UnknownModel, ModelChanged, OutOfMemory, CheckpointError)
-}
+Saying = EngineError | OutOfMemory | CheckpointError
 """Errors of what, why and next."""
+_KINDS: Final[tuple[type[Saying], ...]] = (
+    EngineError,
+    UnknownModel,
+    ModelChanged,
+    OutOfMemory,
+    CheckpointError,
+)
+_SAYING: Final = {kind.__name__: kind for kind in _KINDS}
 
 
 class ReplicaError(RuntimeError):
@@ -70,7 +76,7 @@ def refusal(error: BaseException) -> Refusal:
         return Refusal(Problem.__name__, _problem_fields(error))
     if isinstance(error, PainterLostError):
         return Refusal(PainterLostError.__name__, {})
-    if isinstance(error, EngineError | OutOfMemory | CheckpointError) and kind in _SAYING:
+    if isinstance(error, Saying) and kind in _SAYING:
         return Refusal(kind, {"what": error.what, "why": error.why, "next": error.next})
     return Refusal("other", {"said": f"{kind}: {error}"})
 

@@ -31,12 +31,17 @@ import sys, yaml
 from ray.serve.schema import ServeDeploySchema
 from ray.serve import Application
 from server.cluster.deployments import application
+from server.errors import Problem
 for text in sys.stdin.read().split("%%%"):
     schema = ServeDeploySchema.model_validate(yaml.safe_load(text))
     (app,) = schema.applications
     assert app.import_path == f"{application.__module__}:{application.__name__}", app.import_path
     assert isinstance(application(app.args), Application)
     print("taken", app.name, schema.http_options.port)
+try:
+    application({"sharing": True, "ray_ingresses": 2})
+except Problem as problem:
+    print("refused", problem.next_step)
 """
 
 
@@ -61,7 +66,9 @@ def test_ray_takes_both_configurations_and_the_application_is_built(service: dic
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    assert run.stdout.splitlines() == ["taken scenebrush 8000"] * 2
+    *taken, refused = run.stdout.splitlines()
+    assert taken == ["taken scenebrush 8000"] * 2
+    assert "SCENEBRUSH_DATABASE_URL" in refused, "several ingresses, each with a database of its own"
 
 
 def test_one_configuration_for_both(service: dict[str, Any]) -> None:
