@@ -114,6 +114,10 @@ bench-ui: setup  ## what the page's own code costs per pointer event at 1024 × 
 bench-start: setup  ## from the navigation to the first frame drawn, on loopback (needs Chromium)
 	$(PY) -m benchmarks.start $(ARGS)
 
+.PHONY: bench-load
+bench-load: setup  ## many painters on a server of its own: frames, fairness, memory (ARGS="--curve 1,4,16 --seconds 60")
+	$(PY) -m benchmarks.load $(ARGS)
+
 bench-training: setup  ## pictures per second of training, plain against by label patterns
 	$(PY) -m benchmarks training $(ARGS)
 

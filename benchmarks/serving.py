@@ -27,6 +27,13 @@ def server(settings: Mapping[str, str] | None = None, *options: str) -> Iterator
     Raises:
         RuntimeError: it was not ready in time.
     """
+    with server_process(settings, *options) as (url, _):
+        yield url
+
+
+@contextmanager
+def server_process(settings: Mapping[str, str] | None = None, *options: str) -> Iterator[tuple[str, int]]:
+    """The same, with the process's number."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [str(Path(sys.executable).with_name("scenebrush")), "serve", *options]
@@ -39,7 +46,7 @@ def server(settings: Mapping[str, str] | None = None, *options: str) -> Iterator
     url = f"http://127.0.0.1:{port}"
     try:
         _wait(url, process)
-        yield url
+        yield url, process.pid
     finally:
         process.terminate()
         process.wait(20)

@@ -91,13 +91,14 @@ class Level:
         else:
             numbers = self._numbers
             numbers[rect.slices] = new
-        self._at_most += tables.distinct(new)
+        distinct = tables.distinct(new)
+        self._at_most += distinct
         if self._at_most > most:
             self._at_most = tables.distinct(numbers)
             if self._at_most > most:
                 self._numbers = self.index = None
                 return
-        tables.use(new, frame)
+        tables.use(new, frame, distinct)
         if rect == self._whole:
             self._noted = frame
         self._numbers = numbers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
 import numpy as np
 import torch
@@ -76,6 +76,26 @@ def _native_precision(device: torch.device) -> Precision:
     if device.type == "cuda":
         return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
     return "bf16" if cpu_flags() & {"avx512_bf16", "amx_bf16"} else "fp32"
+
+
+class DeviceMemory(NamedTuple):
+    """Bytes of a GPU's memory: in use by tensors, and held by torch, which keeps what was freed."""
+
+    allocated: int
+    reserved: int
+
+
+def memory_of(device: torch.device) -> DeviceMemory | None:
+    """What torch holds of a device's memory; None on a CPU, where the process's own memory is all there
+    is."""
+    if device.type != "cuda":
+        return None
+    return DeviceMemory(torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device))
+
+
+def touch(device: torch.device) -> None:
+    """Have the device answer once. On a GPU this makes its context, which takes a second or so."""
+    torch.ones(1, device=device).item()
 
 
 def upload(numbers: NDArray[np.int32], device: torch.device) -> Tensor:

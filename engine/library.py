@@ -15,10 +15,10 @@ import torch
 from engine.backends import backend_for
 from engine.canvas import LabelMap
 from engine.catalogue import first_id, look
-from engine.device import choose
+from engine.device import DeviceMemory, choose, memory_of, touch
 from engine.errors import EngineError, ModelChanged, UnknownModel
 from engine.model import Model, Picture
-from engine.modulation import TableCache
+from engine.modulation import RowCount, TableCache
 from engine.painter import Painter, Quality
 from engine.plain import PlainModel
 from engine.reloading import Held, Readers, Update, paint_alike, read_again
@@ -95,6 +95,11 @@ class Library:
         self._replaced: dict[int, tuple[weakref.ref[ModelSpec], Place[Painting]]] = {}
         self.default_id = default or next(iter(self._models))
         self.spec(self.default_id)
+        self._awaits = (
+            "the device answers",
+            f"model {self.default_id}: weights are loaded",
+            f"model {self.default_id}: kernels are ready, a first picture is painted",
+        )
 
     @staticmethod
     def builtin(
@@ -206,6 +211,23 @@ class Library:
     def _readers(self) -> Readers:
         """How places of files are made."""
         return Readers(self._shelf, self._read, self._read_segmenter)
+
+    @property
+    def table_rows(self) -> RowCount:
+        """Rows of modulation tables that were found and that were computed, over all models. From any
+        thread."""
+        return self._cache.rows
+
+    @property
+    def device_memory(self) -> DeviceMemory | None:
+        """What torch holds of a GPU's memory; None where pictures are painted on the CPU. From any thread."""
+        return memory_of(self._compute.device)
+
+    @property
+    def awaits(self) -> tuple[str, ...]:
+        """What `warm_up` has yet to bring about, in its order, in words; empty once it is through. From any
+        thread."""
+        return self._awaits
 
     def _read(self, path: Path) -> Painting:
         loaded = load(path)
@@ -365,8 +387,13 @@ class Library:
 
     def warm_up(self) -> None:
         """Load the default model and paint once at its own size, so that the first painter waits for
-        nothing."""
-        self.painter(None, *self.spec().native).render()
+        nothing. `awaits` says how far it is."""
+        touch(self._compute.device)
+        self._awaits = self._awaits[-2:]
+        painter = self.painter(None, *self.spec().native)
+        self._awaits = self._awaits[-1:]
+        painter.render()
+        self._awaits = ()
 
 
 def _check_photo(photo: Picture) -> None:

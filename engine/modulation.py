@@ -43,6 +43,14 @@ def row_bytes(norms: Sequence[Norm], dtype: torch.dtype) -> int:
     return sum(2 * norm.channels for norm in norms) * dtype.itemsize + _VOCABULARY
 
 
+@dataclass
+class RowCount:
+    """Rows that maps asked for and that were there, and rows that had to be computed, since the start."""
+
+    found: int = 0
+    computed: int = 0
+
+
 class LevelTables:
     """The rows of all norms at one resolution of one model: a row per distinct window met so far.
 
@@ -51,10 +59,13 @@ class LevelTables:
     Args:
         norms: those at this resolution.
         codes: float32 (S, D), the style codes that cells name, where the hidden layer reads them (OASIS).
+        count: where rows are counted, together with those of other tables.
     """
 
-    def __init__(self, norms: Sequence[Norm], backend: Backend, codes: Tensor | None) -> None:
-        self.norms, self._backend = norms, backend
+    def __init__(
+        self, norms: Sequence[Norm], backend: Backend, codes: Tensor | None, count: RowCount | None = None
+    ) -> None:
+        self.norms, self._backend, self._count = norms, backend, count or RowCount()
         self.vocabulary, self.generation = Vocabulary(), 0
         self._styles = [norm.shared.style_rows(codes) for norm in norms]
         device, dtype = backend.device, backend.dtype
@@ -98,9 +109,13 @@ class LevelTables:
         """How many distinct windows there are among some."""
         return int(np.count_nonzero(np.bincount(numbers.ravel(), minlength=1)))
 
-    def use(self, numbers: Numbers, frame: int) -> None:
-        """Note that a frame takes these rows, and compute those that are new."""
-        numbers = numbers.ravel()
+    def use(self, numbers: Numbers, frame: int, distinct: int = 0) -> None:
+        """Note that a frame takes these rows, and compute those that are new.
+
+        `distinct`: how many windows there are among them, for the count of rows found; 0 for rows that were
+        asked for before.
+        """
+        numbers, before = numbers.ravel(), self._count.computed
         if self._used.size < self.vocabulary.count:
             grown = np.full(_grown(self._used.size, self.vocabulary.count), -1)
             grown[: self._used.size] = self._used
@@ -109,6 +124,7 @@ class LevelTables:
         if new.size:
             self._compute(np.unique(new))
         self._used[numbers] = frame
+        self._count.found += max(0, distinct - (self._count.computed - before))
 
     def table(self, norm: Norm) -> Tensor:
         """One norm's rows: (R, 2·C)."""
@@ -163,6 +179,7 @@ class LevelTables:
             self._backend.tabulate(hidden.to(self.dtype), windows, norm.head, out=rows)
             if not in_a_row:
                 part[self._on_device(numbers)] = rows
+        self._count.computed += numbers.size
 
     def _on_device(self, numbers: Numbers) -> Tensor:
         return upload(numbers, self._backend.device)
@@ -198,6 +215,7 @@ class TableCache:
         self.held = 0  # bytes after the last frame; for whoever asks from another thread
         self._sets: dict[tuple[Hashable, bytes], list[LevelTables]] = {}
         self._over: deque[Hashable] = deque()  # owners that are gone, from whatever thread
+        self.rows = RowCount()  # likewise
 
     @property
     def nbytes(self) -> int:
@@ -209,7 +227,7 @@ class TableCache:
         """One model's tables, by level; under each set of style codes others, where labels and style mix."""
         key = (owner, b"" if codes is None else codes.cpu().numpy().tobytes())
         if key not in self._sets:
-            self._sets[key] = [LevelTables(level, backend, codes) for level in norms]
+            self._sets[key] = [LevelTables(level, backend, codes, self.rows) for level in norms]
         return self._sets[key]
 
     def begin_frame(self) -> int:

@@ -17,10 +17,12 @@ from engine import Library
 from server import errors
 from server.darkroom import Darkroom
 from server.device import Device, ThreadDevice
+from server.gauges import watch_server
 from server.guard.gate import Gate
 from server.guard.guard import open_guard
 from server.guard.patience import Patience
 from server.limits import Limits
+from server.loop_lag import measure_lag
 from server.memory import MemoryPolicy, MemoryWatch, limit_of, resident_bytes
 from server.metrics import Metrics
 from server.middleware import BodyLimit, HostGuard, OriginGuard, RequestContext, RootPath
@@ -34,6 +36,7 @@ from server.segmenting import Segmenters, default_folder
 from server.services import Services, batch_size
 from server.settings import Settings, refuse_several_workers
 from server.sharing.service import open_sharing
+from server.tracing import open_tracer
 from server.version import scenebrush_version
 from server.worker import DeviceWorker
 
@@ -62,7 +65,7 @@ def create_app(settings: Settings, library: Library, device: Device | None = Non
         lifespan=_lifespan,
     )
     app.state.services = services
-    errors.install(app)
+    errors.install(app, services.metrics.refuse_by)
     _add_routes(app, services)
     _add_middleware(app, services)
     return app
@@ -70,6 +73,7 @@ def create_app(settings: Settings, library: Library, device: Device | None = Non
 
 def _services(settings: Settings, library: Library, device: Device | None) -> Services:
     metrics = Metrics()
+    tracer = open_tracer(settings.otlp_endpoint, os.environ, metrics)
 
     def observe(request: RenderRequest, rendered: Rendered, turn: Turn) -> None:
         source = "live" if turn.painter is not None else "rest"
@@ -89,19 +93,14 @@ def _services(settings: Settings, library: Library, device: Device | None) -> Se
         observe=observe,
         watchdog=settings.watchdog_seconds,
     )
-    metrics.watch("scenebrush_queued", "Requests waiting for the device.", lambda: worker.scheduler.queued)
-    metrics.watch("scenebrush_painters", "Live painters connected.", lambda: worker.scheduler.painters)
-    metrics.watch("scenebrush_documents", "Live documents kept on the device.", lambda: worker.documents)
-    metrics.watch(
-        "scenebrush_load_level", "0 normal, 1 slower, 2 smaller live pictures.", lambda: int(worker.level)
-    )
-    metrics.watch("scenebrush_cached_bytes", "Bytes of modulation tables kept.", lambda: library.cached_bytes)
+    watch_server(metrics, worker, library)
     return Services(
         settings=settings,
         limits=Limits(settings.max_side, settings.max_pixels),
         library=library,
         worker=worker,
         metrics=metrics,
+        tracer=tracer,
         page=find_page(),
         codec_pool=ThreadPoolExecutor(_CODEC_THREADS, "codec"),
         painters=set(),
@@ -121,6 +120,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         asyncio.create_task(_warm_up(services)),
         asyncio.create_task(services.guard.keep()),
         asyncio.create_task(_memory_watch(services).keep()),
+        asyncio.create_task(measure_lag(services.metrics.lag_seconds)),
     ]
     if services.sharing is not None:
         beside.append(asyncio.create_task(services.sharing.keep()))
@@ -138,6 +138,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
             await services.sharing.close()
         services.codec_pool.shutdown(cancel_futures=True)
         services.darkroom.close()
+        await services.tracer.close()
         log.info("stopped")
 
 
@@ -208,6 +209,6 @@ def _add_middleware(app: FastAPI, services: Services) -> None:
         )
     app.add_middleware(OriginGuard, allowed=settings.origins)
     app.add_middleware(HostGuard, hosts=settings.hosts)
-    app.add_middleware(RequestContext, metrics=services.metrics, hsts=settings.hsts)
+    app.add_middleware(RequestContext, metrics=services.metrics, tracer=services.tracer, hsts=settings.hsts)
     if settings.root_path:
         app.add_middleware(RootPath, root_path=settings.root_path)

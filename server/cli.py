@@ -314,6 +314,49 @@ def inspect(
         commands.inspect(file, as_json=as_json)
 
 
+@app.command("bench-load")
+def bench_load(
+    url: Annotated[str, typer.Argument(help="Address of a running server, such as http://127.0.0.1:8000.")],
+    painters: Annotated[int, typer.Option(help="Painters at once.", min=1)] = 50,
+    curve: Annotated[
+        str | None, typer.Option(help="Numbers of painters, one after the other, such as 1,2,4,8.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="How long; with --curve, each of its steps.")] = 1200.0,
+    ramp: Annotated[float, typer.Option(help="Seconds over which newcomers come.")] = 5.0,
+    size: Annotated[int, typer.Option(help="Side of the canvases, in pixels.", min=1)] = 256,
+    rest: Annotated[int, typer.Option(help="REST clients beside the painters.", min=0)] = 0,
+    model: Annotated[str | None, typer.Option(help="Model id; the server's default if not given.")] = None,
+    think: Annotated[float, typer.Option(help="Pauses between strokes, times those recorded.", min=0)] = 1.0,
+    seed: Annotated[int, typer.Option(help="Another run of the same kind.", min=0)] = 1,
+    token: Annotated[
+        str | None, typer.Option(help="Token, where the server wants one.", envvar="SCENEBRUSH_TOKEN")
+    ] = None,
+    pid: Annotated[int | None, typer.Option(help="The server's process here: its memory is watched.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="File to write the results to.", dir_okay=False)
+    ] = None,
+    demand: Annotated[
+        str, typer.Option(help="Conditions for leaving with 0: errors=0,jain>=0.95,every=frames.")
+    ] = "",
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="Load another machine's server, which is yours to load.")
+    ] = False,
+) -> None:
+    """Load a running server with painters that replay strokes, and say how it held.
+
+    What every figure means stands in docs/benchmarks.md.
+    """
+    with _errors_said():
+        from server.loadtool import command
+        from server.loadtool.run import Plan
+        from server.loadtool.target import target_of
+
+        target = target_of(url, token=token, allow_remote=allow_remote)
+        plan = Plan(command.stages_of(painters, curve), seconds, ramp, size, rest, model, seed, think)
+        if not command.bench_load(target, plan, pid=pid, json_file=json_file, demand=demand):
+            raise typer.Exit(1)
+
+
 @app.command()
 def train(
     data: Annotated[Path, typer.Argument(help="Folder of images/ and labels/, or of .tar shards of them.")],

@@ -28,6 +28,7 @@ from server.cluster import environment
 from server.codecs import decode_map, format_of_name
 from server.errors import Problem
 from server.limits import Limits
+from server.loadtool.errors import LoadError
 from server.protocol import PictureFormat
 from server.rendering import Renderer
 from server.requests import Order, check_format, order_of, picture_file
@@ -38,6 +39,7 @@ from server.serving import make_server
 from server.settings import Settings, SeveralWorkersError, refuse_several_workers
 from server.sharing.database import UnusableDatabase
 from server.styles import decode_style_map
+from server.tracing import UntraceableError
 
 
 def settings_of(given: dict[str, object]) -> Settings:
@@ -281,11 +283,17 @@ def in_words(error: Exception) -> tuple[str, str, str] | None:
     match error:
         case Problem():
             return error.title, error.detail, error.next_step
-        case EngineError() | CheckpointError():
+        case EngineError() | CheckpointError() | LoadError():
             return error.what, error.why, error.next
         case ValidationError():
             return "A value does not fit", _said(error), "--help lists options, docs/settings.md settings."
-        case MissingPageError() | SeveralWorkersError() | UnusableDatabase() | LabelError():
+        case (
+            MissingPageError()
+            | SeveralWorkersError()
+            | UnusableDatabase()
+            | UntraceableError()
+            | LabelError()
+        ):
             return str(error), "", ""
         case OSError():
             return error.strerror or "Reading or writing failed", str(error.filename or error), ""

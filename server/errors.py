@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http.client import responses
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ class Problem(Exception):
         *,
         headers: Mapping[str, str] | None = None,
         extra: Mapping[str, Any] | None = None,
+        counted_as: str = "",
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -43,6 +44,7 @@ class Problem(Exception):
         self.next_step = next_step
         self.headers = dict(headers or {})
         self.extra = dict(extra or {})
+        self.counted_as = counted_as or code  # where metrics tell apart what clients need not
 
     def response(self, request_id: str = "") -> Response:
         body = {
@@ -174,11 +176,13 @@ def problem_of(error: Exception) -> Problem:
             return internal()
 
 
-def install(app: FastAPI) -> None:
-    """Answer every error of the app and its framework with a problem document."""
+def install(app: FastAPI, tell: Callable[[str], None]) -> None:
+    """Answer every error of the app and its framework with a problem document, and tell its code."""
 
     async def respond(request: Request, error: Exception) -> Response:
-        return problem_of(error).response(request_id(request))
+        problem = problem_of(error)
+        tell(problem.counted_as)
+        return problem.response(request_id(request))
 
     async def let_go(_request: Request, _error: Exception) -> Response:
         return Response(status_code=CLIENT_CLOSED_REQUEST)

@@ -14,8 +14,10 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server import tracing
 from server.errors import Problem, internal
 from server.metrics import Metrics
+from server.tracing import NOTHING, Trace, Tracer
 
 log = structlog.get_logger(__name__)
 
@@ -52,11 +54,13 @@ class RootPath:
 
 
 class RequestContext:
-    """Outermost: gives every request an id, measures and logs it, and turns what nobody caught into a 500."""
+    """Outermost: gives every request an id, measures, traces and logs it, and turns what nobody caught into a
+    500."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, *, hsts: bool = False) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, tracer: Tracer, *, hsts: bool = False) -> None:
         self._app = app
         self._metrics = metrics
+        self._tracer = tracer
         self._hsts = hsts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,6 +76,7 @@ class RequestContext:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, status = time.perf_counter(), 0
+        trace = self._trace(scope, started)
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -82,24 +87,48 @@ class RequestContext:
                     MutableHeaders(scope=message)["Strict-Transport-Security"] = _HSTS
             await send(message)
 
-        try:
-            await self._app(scope, receive, send_with_headers)
-        except Exception:
-            log.exception("request failed", method=scope["method"], path=scope["path"])
-            if status:
-                raise  # half an answer is out: only closing the connection says that it is not whole
-            await internal().response(scope[REQUEST_ID])(scope, receive, send_with_headers)
-        finally:
-            self._record(scope, status, time.perf_counter() - started)
+        named = {"trace_id": trace.id} if trace.id else {}
+        with structlog.contextvars.bound_contextvars(**named), tracing.following(trace):
+            try:
+                await self._app(scope, receive, send_with_headers)
+            except Exception:
+                log.exception("request failed", method=scope["method"], path=scope["path"])
+                if status:
+                    raise  # half an answer is out: only closing the connection says that it is not whole
+                await internal().response(scope[REQUEST_ID])(scope, receive, send_with_headers)
+            finally:
+                self._record(scope, status, started, trace)
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        route = _route_of(scope)
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+    def _trace(self, scope: Scope, started: float) -> Trace:
+        if _mount_of(scope) in _MOUNTS or _local_path(scope) in _QUIET_ROUTES:
+            return NOTHING  # what asks every few seconds, and the page's files
+        method = _method(scope)
+        return self._tracer.begin(
+            method,
+            started,
+            traceparent=Headers(scope=scope).get("traceparent", ""),
+            **{"http.request.method": method, "scenebrush.request_id": scope[REQUEST_ID]},
+        )
+
+    def _record(self, scope: Scope, status: int, started: float, trace: Trace) -> None:
+        route, method, ended = _route_of(scope), _method(scope), time.perf_counter()
+        seconds = ended - started
+        trace.end(
+            ended,
+            name=f"{method} {route}",
+            failed=status >= 500 or not status,
+            **{"http.route": route, "http.response.status_code": status},
+        )
         self._metrics.requests.labels(route, method, str(status)).inc()
         self._metrics.request_seconds.labels(route).observe(seconds)
         quiet = route in _QUIET_ROUTES
         (log.debug if quiet else log.info)(
-            "request", method=method, path=scope["path"], status=status, ms=round(seconds * 1000, 1)
+            "request",
+            method=method,
+            path=scope["path"],
+            status=status,
+            ms=round(seconds * 1000, 1),
+            client=client_kind(scope),
         )
 
 
@@ -110,9 +139,25 @@ _QUIET_ROUTES: Final = frozenset({"/healthz", "/readyz", "/metrics", *_MOUNTS})
 
 def _route_of(scope: Scope) -> str:
     """The route's pattern, the mount's path, or "unmatched": few values, whatever is asked for."""
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
-    mount = next((mount for mount in _MOUNTS if path.startswith(mount)), "unmatched")
-    return str(getattr(scope.get("route"), "path", mount))
+    return str(getattr(scope.get("route"), "path", _mount_of(scope)))
+
+
+def _mount_of(scope: Scope) -> str:
+    path = _local_path(scope)
+    return next((mount for mount in _MOUNTS if path.startswith(mount)), "unmatched")
+
+
+def _local_path(scope: Scope) -> str:
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in _METHODS else "other"
+
+
+def client_kind(scope: Scope) -> str:
+    """How the client is known, "token" or "address", for the log: which one it is stays out of it."""
+    return str(scope.get("scenebrush.client", "address")).partition(":")[0]
 
 
 def _request_id(scope: Scope) -> str:

@@ -13,6 +13,7 @@ from engine import EngineError
 from server import protocol
 from server.codecs import encode_picture
 from server.errors import Problem, internal, problem_of
+from server.live_watch import LiveWatch
 from server.protocol import Ack, Close, MalformedError, Open, Ping, Style
 from server.rendering import BatchKey, PainterLostError, Rendered, RenderRequest
 from server.scheduler import Level, Turn
@@ -36,8 +37,11 @@ class Socket(Protocol):
 class LivePainter:
     """Takes a client's messages in order, and sends it frames in order, from two tasks of one event loop."""
 
-    def __init__(self, services: Services, socket: Socket) -> None:
+    def __init__(self, services: Services, socket: Socket, request_id: str = "") -> None:
         self.key = secrets.token_hex(8)
+        # What the device says comes outside the socket's task, where nobody's ids are bound to log lines.
+        self._log = log.bind(painter=self.key, request_id=request_id)
+        self._watch = LiveWatch(self.key, request_id, services.metrics, services.tracer)
         self._services = services
         self._socket = socket
         self._session = Session(self.key, services.library, services.limits)
@@ -55,8 +59,10 @@ class LivePainter:
 
         Raises MalformedError.
         """
+        self._watch.received(message)
         if isinstance(message, bytes):
-            outcome = self._session.put(message)
+            with self._watch.decoding():
+                outcome = self._session.put(message)
             await self._carry_out(outcome)
             return outcome.render
         return await self._control(protocol.parse_text(message))
@@ -85,11 +91,13 @@ class LivePainter:
         if outcome.opened:
             self._services.worker.start_over(self)
             self._drop_outbox()
+            self._watch.start_over()
         for reply in outcome.replies:
             await self._say(reply)
         if outcome.opened and self._services.worker.level is not Level.NORMAL:
             self.load_changed(self._services.worker.level, self._services.worker.scheduler.painters)
         if outcome.render:
+            self._watch.changed()
             self._services.worker.offer(self)
 
     def _drop_outbox(self) -> None:
@@ -119,7 +127,9 @@ class LivePainter:
         return self._session.live
 
     def take(self, *, exact: bool, small: bool = False) -> RenderRequest | None:
-        return self._session.take(exact=exact, small=small)
+        request = self._session.take(exact=exact, small=small)
+        self._watch.taken(request)
+        return request
 
     def load_changed(self, level: Level, painters: int) -> None:
         if level is not Level.SMALLER:
@@ -139,18 +149,20 @@ class LivePainter:
     def rendered(self, request: RenderRequest, result: Rendered, turn: Turn) -> None:
         if not self._is_current(request):
             return  # another document has been opened: nobody would look at this frame
+        self._watch.painted(request)
         number = self._services.worker.number_frame(self, exact=result.exact)
         self._outbox.put_nowait(lambda: self._send_frame(request, result, turn, number))
 
     def failed(self, request: RenderRequest, error: BaseException) -> None:
         if request.document is None or not self._is_current(request):
             return
+        self._watch.failed(request)
         self._session.lost(request.document)
         if isinstance(error, PainterLostError):
             self._services.worker.offer(self)
             return
         if not isinstance(error, EngineError):
-            log.error("live render failed", exc_info=error)
+            self._log.error("live render failed", exc_info=error)
         if self._services.worker.repeat(self, exact=request.quality == "exact"):
             return
         if self.waiting >= _MOST_WAITING:
@@ -178,17 +190,22 @@ class LivePainter:
         services = self._services
         if self._leaving or not self._is_current(request):
             return
-        picture = await services.in_codec_pool(
-            encode_picture, result.picture, self._session.format, services.settings.jpeg_quality, fast=True
-        )
+        with self._watch.encoding(request, self._session.format):
+            picture = await services.in_codec_pool(
+                encode_picture,
+                result.picture,
+                self._session.format,
+                services.settings.jpeg_quality,
+                fast=True,
+            )
         if self._leaving or not self._is_current(request):
             return
         frame = self._session.frame(
             request, number, picture, exact=result.exact, waited=turn.waited, seconds=result.seconds
         )
-        services.metrics.frames.inc()
         services.worker.sent(self, number)
         await self._socket.send_bytes(frame)
+        self._watch.sent(request, result, turn, frame)
 
     async def _send_problem(self, request: RenderRequest, problem: Problem) -> None:
         epoch = request.document.epoch if request.document is not None else 0
@@ -197,6 +214,7 @@ class LivePainter:
     async def _say(self, text: str) -> None:
         if not self._leaving:
             await self._socket.send_text(text)
+            self._watch.said(text)
 
     async def say_bye(self, reason: str, retry_after: float) -> None:
         """Tell the page why it has to go and in how many seconds to come back, and close."""
@@ -205,4 +223,4 @@ class LivePainter:
             await self._socket.send_text(protocol.bye(reason=reason, retry_after=retry_after))
             await self._socket.close(Close.GOING_AWAY, "going away")
         except Exception as error:  # the page went first
-            log.debug("bye was not sent", error=type(error).__name__)
+            self._log.debug("bye was not sent", error=type(error).__name__)

@@ -190,7 +190,7 @@ class Renderer:
         try:
             return self._library.with_room(lambda: _painted(painter, painter.render(quality)))
         except Exception as error:
-            return error
+            return out_of_memory(error) if ran_out(error) else error
 
     def _result(
         self, request: RenderRequest, painted: _Painted | Exception, seconds: float

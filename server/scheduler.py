@@ -20,6 +20,7 @@ several machines, several uses are under way at once, and never two of one paint
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
@@ -44,15 +45,18 @@ LIVE_WITHIN: Final = 0.1
 REQUEST_WITHIN: Final = 10.0
 _MOST_OWED: Final = 1.0  # seconds of their share that requests can save up
 _FIRST_GUESS: Final = 1.0  # seconds a request takes, before anything was measured
+_ROUND_HOLDS: Final = 0.05  # seconds
 _SMALLER: Final = 4.0  # times as dear as a live picture at half the size
 
 
 class QueueFullError(Exception):
-    """No place left. `retry_after` estimates the seconds until the queue has moved on."""
+    """No place left. `retry_after` estimates the seconds until the queue has moved on; `uploads`: it is only
+    that too many bodies are read at once."""
 
-    def __init__(self, retry_after: float) -> None:
+    def __init__(self, retry_after: float, *, uploads: bool = False) -> None:
         super().__init__(f"the queue is full; try again in {retry_after:.1f} s")
         self.retry_after = retry_after
+        self.uploads = uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,7 @@ class Scheduler:
         self._running: dict[tuple[Turn, ...], tuple[Sequence[_Charged], float]] = {}
         self._costs = Costs()
         self._load = Load()
+        self._round = (-math.inf, 0.0)
         self.superseded = 0
         """Revisions that no picture shows, since a newer one came before their turn."""
 
@@ -203,7 +208,7 @@ class Scheduler:
         """A request's body is about to be read. Raises QueueFullError, also when no place is left for it."""
         self._check_places()
         if self._uploads >= self._max_uploads:
-            raise QueueFullError(self.retry_after())
+            raise QueueFullError(self.retry_after(), uploads=True)
         self._uploads += 1
 
     def end_upload(self) -> None:
@@ -262,13 +267,15 @@ class Scheduler:
 
     def wake_at(self, now: float) -> float | None:
         """When somebody's rest is over, if nothing else happens before; None if nobody rests."""
+        if len(self._running) >= self._uses:
+            return None  # whoever ends a use looks again
         rest = self._rest(now)
         rests = [
             mailbox.changed_at + rest
             for mailbox in self._painters.values()
             if mailbox.owed and mailbox.open and mailbox.filled_at is None
         ]
-        return max(now, min(rests)) if rests and len(self._running) < self._uses else None
+        return max(now, min(rests)) if rests else None
 
     def finish(self, now: float, turns: tuple[Turn, ...] | None = None) -> None:
         """A use of the device is over: that of these turns, or the only one."""
@@ -315,15 +322,18 @@ class Scheduler:
         return self._load.observe(self.round_seconds(now), now)
 
     def round_seconds(self, now: float) -> float:
-        """What one live picture of each painter whose hand moves would take, at full size."""
-        return (
-            sum(
-                self._full_cost(mailbox)
+        """What one live picture of each painter whose hand moves would take, at full size. Counted anew some
+        times a second: it is asked for with every change."""
+        counted_at, seconds = self._round
+        if not 0 <= now - counted_at < _ROUND_HOLDS:
+            moving = [
+                mailbox
                 for mailbox in self._painters.values()
                 if mailbox.live and now - mailbox.changed_at <= MOVING_SECONDS
-            )
-            / self._uses
-        )
+            ]
+            seconds = sum(map(self._full_cost, moving)) / self._uses
+            self._round = (now, seconds)
+        return seconds
 
     def _full_cost(self, mailbox: Mailbox) -> float:
         known = self._costs.known(Work(mailbox.key, exact=False).kind)

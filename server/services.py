@@ -22,6 +22,7 @@ from server.resources import Page
 from server.segmenting import Segmenters
 from server.settings import Settings
 from server.sharing.service import Sharing
+from server.tracing import Tracer
 from server.worker import DeviceWorker
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Services:
     library: Library
     worker: DeviceWorker
     metrics: Metrics
+    tracer: Tracer
     page: Page
     codec_pool: ThreadPoolExecutor
     painters: set[LivePainter]

@@ -105,6 +105,8 @@ def make_server(
         port=settings.port,
         workers=1,
         ws_max_size=settings.max_message_bytes,
+        ws_ping_interval=settings.ping_interval,
+        ws_ping_timeout=settings.ping_timeout,
         ws_max_queue=_MESSAGES,
         ws_per_message_deflate=False,  # maps come as runs and pictures compressed: it would only cost time
         log_config=None,

@@ -147,6 +147,18 @@ class Settings(BaseSettings):
         ge=1,
         description="Pages that may paint live at once.",
     )
+    ping_interval: float = Field(
+        default=20.0,
+        gt=0,
+        description="Seconds between two pings, by which a live connection is asked whether its page is "
+        "still there.",
+    )
+    ping_timeout: float = Field(
+        default=20.0,
+        gt=0,
+        description="Seconds in which a ping must be answered; then the connection is dropped and its seat "
+        "is free.",
+    )
     idle_timeout: float = Field(
         default=900.0,
         gt=0,
@@ -340,6 +352,11 @@ class Settings(BaseSettings):
     metrics: bool = Field(
         default=True,
         description="Serve Prometheus metrics at /metrics.",
+    )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="Address of an OpenTelemetry collector that takes traces by OTLP over HTTP, such as "
+        "http://collector:4318. Unset: as OTEL_EXPORTER_OTLP_ENDPOINT says, else there are no traces.",
     )
     log_format: Literal["auto", "console", "json"] = Field(
         default="auto",

@@ -14,6 +14,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from engine import MAX_REGIONS
+from server import tracing
 from server.errors import Problem
 from server.json_text import TooManyValuesError, parse_json
 
@@ -42,6 +43,13 @@ async def read_upload(
     request: Request, fields: type[Fields], required: Sequence[str], optional: Sequence[str] = ()
 ) -> Upload[Fields]:
     """Read and check a body with these files. Raises Problem or pydantic's ValidationError."""
+    with tracing.step("upload"):
+        return await _read(request, fields, required, optional)
+
+
+async def _read(
+    request: Request, fields: type[Fields], required: Sequence[str], optional: Sequence[str]
+) -> Upload[Fields]:
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     names = (*required, *optional)
     if media == "multipart/form-data":
@@ -188,6 +196,13 @@ def file_field(text: str) -> dict[str, str]:
     return {"type": "string", "format": "binary", "description": text}
 
 
+def _or_null(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """OpenAPI's words for that or null, with what is said about it where it was."""
+    said = {name: schema[name] for name in ("title", "description", "examples") if name in schema}
+    kind = {name: value for name, value in schema.items() if name not in said}
+    return {**said, "anyOf": [kind, {"type": "null"}]}
+
+
 def request_body(
     fields: type[BaseModel],
     files: Mapping[str, str],
@@ -202,6 +217,10 @@ def request_body(
         for name, text in files.items()
     }
     plain["properties"] = {**base64_files, **plain["properties"]}
+    # null is as good as not sent, which a form has no way to say.
+    unset = {name for name, field in fields.model_fields.items() if field.default is None}
+    for name in unset | (files.keys() - set(required)):
+        plain["properties"][name] = _or_null(plain["properties"][name])
     for schema in (form, plain):
         schema["required"] = [*required, *schema.get("required", ())]
     arrays = [name for name, field in form["properties"].items() if field.get("type") == "array"]

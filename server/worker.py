@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, TypeVar
 import structlog
 
 from models.spec import ModelSpec
+from server import tracing
 from server.device import About, Call, Device, Result, Work
 from server.errors import Problem
 from server.memory import low_memory
@@ -174,7 +175,7 @@ class DeviceWorker:
         try:
             self.scheduler.begin_upload()
         except QueueFullError as error:
-            raise busy(error.retry_after) from None
+            raise busy(error.retry_after, uploads=error.uploads) from None
         try:
             yield
         finally:
@@ -219,8 +220,11 @@ class DeviceWorker:
         key = self._key_of(work) if isinstance(work, RenderRequest) else None
         self.scheduler.enqueue(place.key, self._clock(), key=key, client=place.client)
         try:
+            queued = self._clock()
             self._pump()
-            return await waiting.result
+            result, waited = await waiting.result
+            _trace_turn(queued, waited, self._clock())
+            return result, waited
         finally:
             del self._requests[place.key]
 
@@ -436,7 +440,13 @@ class DeviceWorker:
             waiting.result.set_result((result, turn.waited))
 
 
-def busy(retry_after: float) -> Problem:
+def _trace_turn(queued: float, waited: float, ended: float) -> None:
+    trace = tracing.current()
+    trace.step("queue", queued, queued + waited)
+    trace.step("render", queued + waited, ended)
+
+
+def busy(retry_after: float, *, uploads: bool = False) -> Problem:
     seconds = max(1, round(retry_after))
     return Problem(
         503,
@@ -446,6 +456,7 @@ def busy(retry_after: float) -> Problem:
         f"Try again in {seconds} s.",
         headers={"Retry-After": str(seconds)},
         extra={"retry_after": seconds},
+        counted_as="too-many-uploads" if uploads else "",
     )
 
 

@@ -24,6 +24,7 @@ from server.schemas import problem_responses
 from server.schemas_editing import IMAGE, MAP, NEW_MAP, REGION, SOURCE, Box, Edited, EditRequest, Painted
 from server.segmenting import READING_SIDE, in_labels
 from server.services import Services, ServicesOf
+from server.steps import decoding, encoding
 from server.uploads import Upload, read_upload, request_body
 from server.worker import Place
 
@@ -116,14 +117,18 @@ async def _edit(services: Services, place: Place, body: Upload[EditRequest], ans
     clock, settings = _Clock(), services.settings
     limits = EditLimits(settings.max_photo_pixels, settings.max_map_pixels, services.limits)
     async with services.darkroom.seat():
-        job = await services.darkroom.run(edits.prepare, body.fields, body.files, services.library, limits)
+        with decoding(services.metrics, "photo"):
+            job = await services.darkroom.run(
+                edits.prepare, body.fields, body.files, services.library, limits
+            )
         check_format(job.photo, answer.format)
         clock.step("decode")
         finished, segmenter, style = await _carried_out(services, place, job, answer, clock)
         quality = body.fields.quality if body.fields.quality is not None else settings.jpeg_quality
-        file = await services.darkroom.run(
-            encode_photo, finished.photo, answer.format, quality, finished.metadata
-        )
+        with encoding(services.metrics, answer.format):
+            file = await services.darkroom.run(
+                encode_photo, finished.photo, answer.format, quality, finished.metadata
+            )
         clock.step("encode")
     return _response(job, finished, file, answer, _headers(job, segmenter, answer, clock), style)
 

@@ -18,6 +18,7 @@ from server.rendering import Rendered
 from server.requests import Order, check_format, order_of, picture_file
 from server.schemas import INSTANCES, STYLE_MAP, Generated, GenerateRequest, problem_responses
 from server.services import Services, ServicesOf, reads_instances
+from server.steps import decoding, encoding
 from server.styles import decode_style_map
 from server.uploads import Upload, read_upload, request_body
 from server.worker import Place
@@ -104,17 +105,19 @@ async def generate(request: Request, services: ServicesOf) -> Response:
 async def _paint(services: Services, place: Place, body: Upload[GenerateRequest], answer: Answer) -> Response:
     started, fields = time.perf_counter(), body.fields
     spec = services.library.spec(fields.model)
-    order = await services.in_codec_pool(_order, services, spec, body)
+    with decoding(services.metrics, "map"):
+        order = await services.in_codec_pool(_order, services, spec, body)
     decoded = time.perf_counter()
     rendered, waited = await services.worker.render(place, order.request)
-    encoding = time.perf_counter()
+    painted = time.perf_counter()
     quality = fields.quality if fields.quality is not None else services.settings.jpeg_quality
-    picture = await services.in_codec_pool(picture_file, order, rendered, answer.format, quality)
+    with encoding(services.metrics, answer.format):
+        picture = await services.in_codec_pool(picture_file, order, rendered, answer.format, quality)
     steps = {
         "decode": decoded - started,
         "queue": waited,
         "render": rendered.seconds,
-        "encode": time.perf_counter() - encoding,
+        "encode": time.perf_counter() - painted,
     }
     response = _respond(order, rendered, picture, answer)
     response.headers["X-Seed"] = str(order.request.seed)

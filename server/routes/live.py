@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from server import protocol
 from server.errors import Problem
-from server.middleware import is_own_origin
+from server.middleware import REQUEST_ID, client_kind, is_own_origin
 from server.painter import LivePainter
 from server.protocol import SUBPROTOCOL, Close, MalformedError
 from server.services import Services, ServicesOf
@@ -36,18 +36,18 @@ class ConnectionOverError(Exception):
 @router.websocket("/live")
 async def live(socket: WebSocket, services: ServicesOf) -> None:
     """One painter's connection, from handshake to close."""
-    painter = LivePainter(services, socket)
-    try:
-        await _shake_hands(socket, services)
-        await _seat(socket, services, painter)
-        with structlog.contextvars.bound_contextvars(painter=painter.key):
+    painter = LivePainter(services, socket, socket.scope.get(REQUEST_ID, ""))
+    with structlog.contextvars.bound_contextvars(painter=painter.key, client=client_kind(socket.scope)):
+        try:
+            await _shake_hands(socket, services)
+            await _seat(socket, services, painter)
             await _serve(socket, services, painter)
-    except ConnectionOverError as over:
-        services.metrics.closed.labels(str(over.code)).inc()
-        log.info("live closed", code=over.code, reason=over.reason)
-        await _close(socket, over.code, over.reason)
-    except WebSocketDisconnect as gone:
-        log.info("live left", code=gone.code)
+        except ConnectionOverError as over:
+            services.metrics.closed.labels(str(over.code)).inc()
+            log.info("live closed", code=over.code, reason=over.reason)
+            await _close(socket, over.code, over.reason)
+        except WebSocketDisconnect as gone:
+            log.info("live left", code=gone.code)
 
 
 async def _shake_hands(socket: WebSocket, services: Services) -> None:
@@ -64,6 +64,7 @@ async def _seat(socket: WebSocket, services: Services, painter: LivePainter) -> 
     try:
         services.worker.join(painter)
     except Problem as problem:
+        services.metrics.refuse_by(problem.counted_as)
         retry_after = float(problem.headers["Retry-After"])
         await socket.send_text(protocol.bye(reason=problem.detail, retry_after=retry_after))
         raise ConnectionOverError(Close.TOO_MANY, problem.title) from None

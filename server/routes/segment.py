@@ -22,6 +22,7 @@ from server.schemas import problem_responses
 from server.schemas_editing import PHOTO, Converted, LabelRef, LabelShare, Segmented, SegmentRequest
 from server.segmenting import READING_SIDE, Reader, Reading, in_labels, map_size, shares
 from server.services import Services, ServicesOf
+from server.steps import decoding, encoding
 from server.uploads import Upload, read_upload, request_body
 from server.worker import Place
 
@@ -84,9 +85,11 @@ async def _segment(
     spec = services.library.spec(body.fields.model)
     info = services.segmenters.find(body.fields.segmenter)
     async with services.darkroom.seat():
-        size, photo = await services.darkroom.run(_read, services, body.files["image"])
+        with decoding(services.metrics, "photo"):
+            size, photo = await services.darkroom.run(_read, services, body.files["image"])
         labels, _ = await services.worker.call(place, ReadLabels(photo, info))
-        seen = await services.darkroom.run(_seen, services, body.fields, size, labels, info, spec)
+        with encoding(services.metrics, "png"):
+            seen = await services.darkroom.run(_seen, services, body.fields, size, labels, info, spec)
     headers = {
         "X-Model": spec.id,
         "X-Segmenter": info.id,

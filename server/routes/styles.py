@@ -18,6 +18,7 @@ from server.photos import decode_photo
 from server.schemas import problem_responses
 from server.schemas_editing import PHOTO, StyleOf, StylesRequest
 from server.services import Services, ServicesOf
+from server.steps import decoding
 from server.styles import encodes_styles
 from server.uploads import Upload, read_upload, request_body
 from server.worker import Place
@@ -54,7 +55,8 @@ async def _style_of(services: Services, place: Place, body: Upload[StylesRequest
     if not encodes_styles(spec):
         raise _no_encoder(spec)
     async with services.darkroom.seat():
-        photo = await services.darkroom.run(_read, services, body.files["image"])
+        with decoding(services.metrics, "photo"):
+            photo = await services.darkroom.run(_read, services, body.files["image"])
     code, _ = await services.worker.call(place, ReadStyle(photo, spec))
     return StyleOf(model=spec.id, style=list(code))
 

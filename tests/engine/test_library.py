@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine import EngineError, Library, UnknownModel
+from engine import EngineError, Library, Painter, UnknownModel
 from engine import device as devices
 from engine.device import choose
+from engine.model import Picture
+from engine.painter import Quality
+from models.checkpoint import CheckpointError
 from models.importing import import_model, write_model
 from tests.public_checkpoints import spade_state
 from tests.tiny import write_tiny_model
@@ -23,6 +26,37 @@ def test_models_are_found_by_id_and_the_first_is_the_default(library: Library) -
     assert library.parameters("second") > 1000
     library.warm_up()
     assert "CPU" in library.device_name
+
+
+def test_warming_up_says_what_it_waits_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library([folder], device="cpu")
+    weights = "model first: weights are loaded"
+    picture = "model first: kernels are ready, a first picture is painted"
+    assert library.awaits == ("the device answers", weights, picture)
+    seen: list[tuple[str, ...]] = []
+    paint = Painter.render
+
+    def render(painter: Painter, quality: Quality = "exact") -> Picture:
+        seen.append(library.awaits)
+        return paint(painter, quality)
+
+    monkeypatch.setattr(Painter, "render", render)
+    library.warm_up()
+    assert seen == [(picture,)]
+    assert library.awaits == ()
+
+
+def test_a_model_that_does_not_load_is_what_is_waited_for(tmp_path: Path) -> None:
+    write_tiny_model(tmp_path, "first")
+    library = Library([tmp_path], device="cpu")
+    library.path().write_bytes(b"gone")
+    with pytest.raises(CheckpointError):
+        library.warm_up()
+    assert library.awaits[0] == "model first: weights are loaded"
+
+
+def test_a_cpu_has_no_memory_of_its_own(library: Library) -> None:
+    assert library.device_memory is None
 
 
 def test_the_default_can_be_named(folder: Path) -> None:

@@ -216,3 +216,29 @@ def test_a_librarys_tables_stay_under_its_budget(tmp_path: Path) -> None:
         painter.set_map(noise(128, 128, 17, seed))
         painter.render()
         assert library.cached_bytes <= 1 << 20
+
+
+@any_backend
+def test_rows_are_counted_as_found_or_computed(backend: str) -> None:
+    model = engine_of(family("normal"), backend)
+    rows = cache_of(model).rows
+    labels = blocky(64, 64, cell=16)
+    painter_of(model, labels).render()
+    there = sum(tables.computed for tables in tables_of(model))
+    assert (rows.found, rows.computed) == (0, there)
+    other = painter_of(model, labels)
+    other.render()
+    assert (rows.found, rows.computed) == (there, there)
+    other.render()  # nothing has changed: nothing is asked for
+    assert (rows.found, rows.computed) == (there, there)
+    other.apply(20, 20, np.full((3, 3), 8, np.uint8))
+    other.render()
+    new = sum(tables.computed for tables in tables_of(model)) - there
+    assert rows.computed == there + new > there
+    other.apply(20, 20, labels[20:23, 20:23])
+    other.render()
+    assert rows.computed == there + new
+    assert there < rows.found < 2 * there  # only what lies around the dab was looked up
+    cache_of(model).budget = 0
+    cache_of(model).trim()
+    assert rows.computed == there + new, "the count goes on when tables are forgotten"

@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import json
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,10 +14,12 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import structlog
 import uvicorn
 from PIL import Image
 
 from models.labels import load_label_set
+from server import logs
 from server.app import create_app
 from server.settings import Settings
 from tests.server.fake_engine import FakeLibrary
@@ -27,7 +31,8 @@ LANDSCAPE = load_label_set("landscape17")
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     import os  # noqa: PLC0415
 
-    for name in [name for name in os.environ if name.startswith("SCENEBRUSH_") or name == "WEB_CONCURRENCY"]:
+    ours = ("SCENEBRUSH_", "OTEL_")
+    for name in [name for name in os.environ if name.startswith(ours) or name == "WEB_CONCURRENCY"]:
         monkeypatch.delenv(name)
 
 
@@ -57,6 +62,20 @@ def scene() -> np.ndarray:
     ids[12:22] = 3
     ids[22:] = 8
     return ids
+
+
+@pytest.fixture
+def log_lines(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Everything logged as JSON from now on."""
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    root = logging.getLogger()
+    before = root.handlers[:], root.level, logging.getLogger("uvicorn.error").level
+    logs.configure("json", "debug")
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    structlog.reset_defaults()
+    root.handlers[:], root.level = before[0], before[1]
+    logging.getLogger("uvicorn.error").setLevel(before[2])
 
 
 Client = Callable[..., Any]

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from engine import MAX_REGIONS, MAX_STYLE, EngineError, UnknownModel, paints_styles_by_region
+from engine.device import DeviceMemory
+from engine.modulation import RowCount
 from models.labels import LabelSet, load_label_set
 from models.spec import ModelSpec, NamedStyle
 
@@ -135,6 +137,8 @@ class FakePainter:
         assert self.labels is not None
         if self.library.poison is not None and (self.labels == self.library.poison).any():
             raise RuntimeError("poisoned")
+        if self.library.wedge is not None and (self.labels == self.library.wedge).any():
+            threading.Event().wait()  # for ever, as a driver that does not come back
         self.exact = quality == "exact" or not (self.library.previews and self.painted)
         self.painted = True
         picture = self.colours[self.labels].astype(np.int32)
@@ -152,13 +156,17 @@ class FakePainter:
 @dataclass
 class FakeLibrary:
     """`gate` pauses rendering, `exact_gate` that of exact pictures; `seconds` slows it, `failure` is raised
-    by the next `failing` renders, and every render of a map that holds `poison` fails. With `previews`, live
-    pictures but a painter's first are previews."""
+    by the next `failing` renders, and every render of a map that holds `poison` fails, of one that holds
+    `wedge` never ends. With `previews`, live pictures but a painter's first are previews."""
 
     seconds: float = 0.0
     previews: bool = False
     poison: int | None = None
+    wedge: int | None = None
     cached_bytes: int = 4096
+    table_rows: RowCount = field(default_factory=lambda: RowCount(found=90, computed=10))
+    device_memory: DeviceMemory | None = None
+    awaits: tuple[str, ...] = ("model fake: weights are loaded",)
     failure: Exception | None = None
     failing: int = 1
     warm_up_failure: Exception | None = None
@@ -257,3 +265,4 @@ class FakeLibrary:
         self.warm_up_gate.wait(10)
         if self.warm_up_failure is not None:
             raise self.warm_up_failure
+        self.awaits = ()

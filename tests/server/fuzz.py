@@ -26,10 +26,10 @@ import tempfile
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -294,7 +294,7 @@ def _hostile_png(rng: random.Random) -> bytes:
         rng.choice([0, 1]),
         rng.choice([0, 1]),
     )
-    bomb = zlib.compress(bytes(rng.choice([10, 1000, 3_000_000])))
+    bomb = packed_zeros(rng.choice([10, 1000, 3_000_000]))
     extras = [
         _chunk(b"zTXt", b"k\0\0" + bomb),
         _chunk(b"iCCP", b"k\0\0" + bomb),
@@ -305,6 +305,11 @@ def _hostile_png(rng: random.Random) -> bytes:
     ]
     chunks = [_chunk(b"IHDR", header), *rng.sample(extras, rng.randrange(3)), _chunk(b"IDAT", bomb)]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + _chunk(b"IEND", b"")
+
+
+@cache
+def packed_zeros(size: int) -> bytes:
+    return zlib.compress(bytes(size))
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
@@ -488,8 +493,8 @@ class Report:
 
 
 @contextlib.contextmanager
-def server_process(model: str) -> Iterator[tuple[psutil.Process, str]]:
-    """A server in a process of its own, ready: (process, address)."""
+def server_process(model: str, more: Mapping[str, str] | None = None) -> Iterator[tuple[psutil.Process, str]]:
+    """A server in a process of its own, ready, with `more` settings: (process, address)."""
     command = ["-c", "from server.cli import app; app()", "serve"]
     if model == "fake":
         command = ["-m", "tests.server.fake_server"]
@@ -504,6 +509,7 @@ def server_process(model: str) -> Iterator[tuple[psutil.Process, str]]:
         tempfile.NamedTemporaryFile("w+", suffix=".log") as log,
         tempfile.TemporaryDirectory() as models,
     ):
+        settings |= {"SCENEBRUSH_DATA_DIR": models} | dict(more or {})
         if model == "tiny":
             write_tiny_model(Path(models))
             settings |= {"SCENEBRUSH_MODELS_DIR": models, "SCENEBRUSH_DEFAULT_MODEL": "tiny"}

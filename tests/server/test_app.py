@@ -229,6 +229,7 @@ def test_ready_only_once_warm(client: Client, library: FakeLibrary) -> None:
             assert (await http.get("/healthz")).json() == {"status": "ok"}
             body = problem(await http.get("/readyz"), 503, "not-ready")
             assert "loaded" in body["detail"]
+            assert body["waiting_for"] == ["model fake: weights are loaded"]
             assert (await http.get("/")).status_code == 200
             library.warm_up_gate.set()
             while (response := await http.get("/readyz")).status_code != 200:
@@ -251,7 +252,9 @@ def test_a_model_that_does_not_load_is_said(client: Client, library: FakeLibrary
         async with client(ready=False) as http:
             while not http.app.state.services.worker.broken:
                 await asyncio.sleep(0.005)
-            assert "did not load" in problem(await http.get("/readyz"), 503, "not-ready")["detail"]
+            body = problem(await http.get("/readyz"), 503, "not-ready")
+            assert "did not load" in body["detail"]
+            assert body["waiting_for"][-1] == "model fake: weights are loaded"
             assert (await http.get("/healthz")).status_code == 200
             problem(await http.post("/generate", content=b""), 503, "out-of-order")
 
@@ -290,7 +293,8 @@ def test_draining_takes_no_more_work(client: Client) -> None:
     async def main() -> None:
         async with client() as http:
             await http.app.state.services.drain()
-            problem(await http.get("/readyz"), 503, "not-ready")
+            body = problem(await http.get("/readyz"), 503, "not-ready")
+            assert body["waiting_for"] == ["the server to stop"]
             refused = await http.post("/generate", content=b"")
             problem(refused, 503, "going-away")
             assert refused.headers["retry-after"]

@@ -263,6 +263,11 @@ def test_a_webp_that_lies_about_its_size(scene: np.ndarray) -> None:
     refused(bytes(data), "broken-image")
 
 
+def test_two_readings_of_a_size_that_differ_are_refused(scene: np.ndarray) -> None:
+    with pytest.raises(Problem, match="contradicts itself"):
+        codecs._decode(palette_png(scene), codecs.Header("PNG", 1, 1))
+
+
 @pytest.mark.parametrize("format_", ["PNG", "WEBP"])
 def test_truncated_files_are_refused_wherever_they_end(scene: np.ndarray, format_: str) -> None:
     data = image_file(PALETTE[scene], format_, lossless=True)

@@ -143,6 +143,14 @@ def test_large_bodies_in_sane_chunks_are_no_head(hasty: Served) -> None:
     assert httpx.post(f"{hasty.url}/generate", files=fields).status_code == 415
 
 
+def test_a_body_that_is_announced_too_large_is_not_waited_for(hasty: Served) -> None:
+    with raw(hasty) as peer:
+        peer.sendall(b"POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
+        peer.sendall(b"Content-Length: 99999999999\r\n\r\n")
+        # Without the rule the body would be waited for, until the request has taken too long.
+        assert b"HTTP/1.1 413" in peer.recv(65536)
+
+
 def test_pipelined_requests_are_few(hasty: Served) -> None:
     before = dropped(hasty, "head-size")
     with raw(hasty) as peer:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import torch
 from websockets.asyncio.client import connect
 
+from server import protocol
+from server.limits import Limits
 from server.memory import MemoryPolicy, MemoryWatch, available, limit_of, resident_bytes
-from tests.server.conftest import Client, palette_png, run, served
+from server.session import Session
+from tests.server.conftest import LANDSCAPE, Client, palette_png, run, served
 from tests.server.fake_engine import FakeLibrary
+from tests.server.test_live import page
 from tests.server.tiny_server import problem
 
 MIB = 1 << 20
+PATIENCE = 20.0
 
 
 def test_it_lets_go_first_and_refuses_only_if_that_is_not_enough() -> None:
@@ -162,3 +169,53 @@ def test_a_server_beyond_its_limit_lets_go(library: FakeLibrary) -> None:
 
         asyncio.run(asyncio.wait_for(shut(), 20))
     assert library.shed_count == 1
+
+
+def test_a_request_hears_of_memory_that_ran_out(client: Client, library: FakeLibrary) -> None:
+    async def main() -> None:
+        async with client(memory_mb=0) as http:
+            library.failure = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            mask = {"mask": palette_png(np.full((16, 16), 1, np.uint8))}
+            answer = problem(await http.post("/generate", files=mask), 503, "out-of-memory")
+            assert "2.00 GiB" not in json.dumps(answer)
+            assert answer["retry_after"] > 0
+            assert (await http.post("/generate", files=mask)).status_code == 200
+
+    run(main())
+
+
+def test_a_painter_hears_of_it_with_its_revision_and_stays(library: FakeLibrary) -> None:
+    with served(library, memory_mb=0) as server, page(server) as one:
+        one.open(quality="exact")
+        library.failure, library.failing = MemoryError("Unable to allocate"), 2
+        one.whole()
+        said = one.hear("error", PATIENCE)
+        assert (said["code"], said["revision"], said["fatal"]) == ("out-of-memory", one.revision, False)
+        one.patch()
+        assert one.frame(timeout=PATIENCE).revision == one.revision
+
+
+def test_a_session_holds_two_planes_of_its_canvas() -> None:
+    library, side = FakeLibrary(), 1024
+    session = Session("key", library, Limits(side, side * side))
+    message = {
+        "type": "open",
+        "epoch": 1,
+        "width": side,
+        "height": side,
+        "model": None,
+        "label_set": LANDSCAPE.hash,
+        "seed": 1,
+    }
+    opened = protocol.parse_text(json.dumps(message))
+    assert isinstance(opened, protocol.Open)
+    tracemalloc.start()
+    try:
+        assert session.open(opened).opened
+        session.put(protocol.encode_labels(1, 1, 0, 0, np.full((side, side), 3, np.uint8), whole=True))
+        session.put(protocol.encode_styles(1, 2, 0, 0, np.zeros((side, side), np.uint8), whole=True))
+        taken = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*/server/*")])
+    finally:
+        tracemalloc.stop()
+    held = sum(trace.size for trace in taken.traces)
+    assert 2 * side**2 <= held < 2 * side**2 + 100_000

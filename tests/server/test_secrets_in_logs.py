@@ -132,6 +132,11 @@ def sockets(server: Server, token: str) -> None:
             pass
         one.socket.send(f'{{"type": "{token}", "style": "{GUESS}"')
         assert one.closed() == 4400
+    with connect(address, additional_headers=bearer(token), **options) as socket:
+        one = Page(socket)
+        one.say(type="style", epoch=1, revision=1, seed=GUESS)
+        assert GUESS not in json.dumps(one.hear("error"))
+        assert one.closed() == 4400
     with connect(address.replace("/live", "/nowhere"), proxy=None) as socket:
         assert Page(socket).closed() == 4401
 

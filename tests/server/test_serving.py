@@ -1,7 +1,6 @@
 """Starting and stopping under uvicorn, and what the logs say meanwhile."""
 
 import asyncio
-import io
 import json
 import logging
 import re
@@ -102,20 +101,6 @@ def test_several_workers_are_refused_at_startup(
 
     with pytest.raises(SeveralWorkersError):
         run(main())
-
-
-@pytest.fixture
-def log_lines(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Everything logged as JSON from now on."""
-    stream = io.StringIO()
-    monkeypatch.setattr("sys.stderr", stream)
-    root = logging.getLogger()
-    before = root.handlers[:], root.level, logging.getLogger("uvicorn.error").level
-    logs.configure("json", "debug")
-    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
-    structlog.reset_defaults()
-    root.handlers[:], root.level = before[0], before[1]
-    logging.getLogger("uvicorn.error").setLevel(before[2])
 
 
 def test_logs_have_request_ids_and_no_pictures(library: FakeLibrary, log_lines: Any) -> None:
