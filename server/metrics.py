@@ -80,6 +80,10 @@ class Metrics:
             "live_closed", "Live connections closed by the server, by close code.", "code"
         )
 
+        self.dropped = self._counter(
+            "dropped_connections", "Connections dropped, by what was too much or too slow.", "why"
+        )
+
         # The process
         self.lag_seconds = Histogram(
             "scenebrush_event_loop_lag_seconds",
@@ -104,19 +108,6 @@ class Metrics:
         reason = _REFUSAL_BY_CODE.get(code)
         if reason is not None:
             self.refuse(reason)
-
-        self.refused = Counter(
-            "scenebrush_refused",
-            "Requests and sockets that the guard turned away, by what was too much or missing.",
-            ["why"],
-            registry=self.registry,
-        )
-        self.dropped = Counter(
-            "scenebrush_dropped_connections",
-            "Connections dropped, by what was too much or too slow.",
-            ["why"],
-            registry=self.registry,
-        )
 
     def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
         """A gauge that asks for its value when it is read."""

@@ -279,7 +279,7 @@ def test_too_many_requests_at_once_are_refused(client: Client) -> None:
             assert (await http.get("/readyz")).status_code == 200
             assert (await http.get("/assets/0/x.js")).status_code == 404
             assert (await http.get("/")).status_code == 429
-            assert 'refused_total{why="rate"}' in http.app.state.services.metrics.exposition().decode()
+            assert 'refused_total{reason="rate"}' in http.app.state.services.metrics.exposition().decode()
 
     run(main())
 
