@@ -7,6 +7,8 @@ FROM python:3.11-slim AS build
 
 # Address of an index that holds CPU builds of torch and torchvision; empty takes the builds with CUDA.
 ARG TORCH_INDEX=
+# Names of further extras in pyproject.toml, such as "ray".
+ARG EXTRAS=
 
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/scenebrush
@@ -16,8 +18,9 @@ WORKDIR /src
 # Dependencies alone first: a change of our code does not bring torch anew.
 COPY pyproject.toml constraints.txt ./
 # Traces are sent where an environment variable says; what sends them is small, so it is always there.
-RUN python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*p["dependencies"], *p["optional-dependencies"]["telemetry"], sep="\n")' \
-      > requirements.txt
+RUN python -c 'import os, tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+      extras = [project["optional-dependencies"][name] for name in ["telemetry", *os.environ["EXTRAS"].split()]]; \
+      print(*project["dependencies"], *sum(extras, []), sep="\n")' > requirements.txt
 RUN if [ -n "$TORCH_INDEX" ]; then \
       PIP_INDEX_URL="$TORCH_INDEX" pip install --no-deps --constraint constraints.txt torch torchvision; \
     fi

@@ -28,7 +28,7 @@ CHROMIUM := $(shell command -v chromium chromium-browser google-chrome | head -n
 # The wrapper looks for a newer pyright on the network unless told not to.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help setup serve test check check-python check-js format check-guards bench bench-engine bench-ui bench-start smoke-train wheel lock chromium
+.PHONY: help setup serve test check check-python check-js format check-guards bench bench-engine bench-ui bench-start bench-cluster smoke-train wheel lock chromium
 
 help:  ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -123,6 +123,9 @@ bench-training: setup  ## pictures per second of training, plain against by labe
 
 bench-seams: setup  ## how much the seam of an edited region shows, by each blend
 	$(PY) -m benchmarks seams $(ARGS)
+
+bench-cluster: setup  ## two model replicas against one, in pictures per second (two quiet cores)
+	$(PY) -m benchmarks.cluster $(ARGS)
 
 wheel: setup  ## build the wheel into dist/
 	$(PY) -m pip wheel --no-build-isolation --no-deps --wheel-dir dist .

@@ -17,25 +17,26 @@ READY_WITHIN = 120.0  # seconds
 
 
 @contextmanager
-def server(settings: Mapping[str, str] | None = None) -> Iterator[str]:
+def server(settings: Mapping[str, str] | None = None, *options: str) -> Iterator[str]:
     """A server process on a free port of loopback; yields its URL once /readyz says 200.
 
     Args:
         settings: environment variables beside the process's own.
+        options: of `scenebrush serve`.
 
     Raises:
         RuntimeError: it was not ready in time.
     """
-    with server_process(settings) as (url, _):
+    with server_process(settings, *options) as (url, _):
         yield url
 
 
 @contextmanager
-def server_process(settings: Mapping[str, str] | None = None) -> Iterator[tuple[str, int]]:
+def server_process(settings: Mapping[str, str] | None = None, *options: str) -> Iterator[tuple[str, int]]:
     """The same, with the process's number."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("scenebrush")), "serve"]
+    command = [str(Path(sys.executable).with_name("scenebrush")), "serve", *options]
     here = {
         "SCENEBRUSH_HOST": "127.0.0.1",
         "SCENEBRUSH_PORT": str(port),

@@ -16,7 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from engine import Library
 from server import errors
 from server.darkroom import Darkroom
-from server.device import ThreadDevice
+from server.device import Device, ThreadDevice
 from server.gauges import watch_server
 from server.guard.gate import Gate
 from server.guard.guard import open_guard
@@ -46,9 +46,13 @@ _CODEC_THREADS = 2
 _PHOTOS = 2  # held decoded at once
 
 
-def create_app(settings: Settings, library: Library) -> FastAPI:
-    """The ASGI app. The device is warmed up in its lifespan; until then /readyz says 503."""
-    services = _services(settings, library)
+def create_app(settings: Settings, library: Library, device: Device | None = None) -> FastAPI:
+    """The ASGI app. The device is warmed up in its lifespan; until then /readyz says 503.
+
+    Args:
+        device: where it paints, if not in a thread of this process; then only headers are read here.
+    """
+    services = _services(settings, library, device)
     app = FastAPI(
         title="Scenebrush",
         summary="Paint a label map, see the photo.",
@@ -67,7 +71,7 @@ def create_app(settings: Settings, library: Library) -> FastAPI:
     return app
 
 
-def _services(settings: Settings, library: Library) -> Services:
+def _services(settings: Settings, library: Library, device: Device | None) -> Services:
     metrics = Metrics()
     tracer = open_tracer(settings.otlp_endpoint, os.environ, metrics)
 
@@ -79,12 +83,13 @@ def _services(settings: Settings, library: Library) -> Services:
 
     segmenters = Segmenters(library, settings.pretrained_segmenter or default_folder())
     worker = DeviceWorker(
-        ThreadDevice(library, segmenters),
+        device or ThreadDevice(library, segmenters),
         library,
         places=settings.queue_length,
         uploads=settings.max_uploads,
         max_painters=settings.max_painters,
-        batch=batch_size(settings, library),
+        # Several machines make batches of what meets there.
+        batch=batch_size(settings, library) if device is None else 1,
         observe=observe,
         watchdog=settings.watchdog_seconds,
     )

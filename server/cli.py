@@ -63,6 +63,9 @@ def serve(
     device: Device = None,
     precision: Precision = None,
     threads: Threads = None,
+    ray: Annotated[
+        bool | None, typer.Option("--ray", help="Paint on many machines, by Ray Serve (docs/cluster.md).")
+    ] = None,
 ) -> None:
     """Serve the studio, the REST interface and the live socket.
 
@@ -82,6 +85,7 @@ def serve(
                     "device": device,
                     "precision": precision,
                     "threads": threads,
+                    "ray": ray,
                 }
             )
         )

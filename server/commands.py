@@ -24,6 +24,7 @@ from models.readings import ImportOptions
 from models.spec import ModelSpec
 from server import logs
 from server.app import create_app
+from server.cluster import environment
 from server.codecs import decode_map, format_of_name
 from server.errors import Problem
 from server.limits import Limits
@@ -50,6 +51,9 @@ def serve(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl+C."""
     refuse_several_workers()
     logs.configure(settings.log_format, settings.log_level)
+    if settings.ray:
+        _serve_cluster(settings)
+        return
     server = make_server(create_app(settings, open_library(settings)), settings, on_started=_say_where)
     try:
         server.run()
@@ -57,6 +61,21 @@ def serve(settings: Settings) -> None:
         return  # the server has drained, and passes Ctrl+C on for those who want to know
     if not server.started:
         raise typer.Exit(1)
+
+
+def _serve_cluster(settings: Settings) -> None:
+    environment.prepare(settings)
+    try:
+        from server.cluster.launch import serve_cluster  # noqa: PLC0415 (an extra, and slow to import)
+    except ModuleNotFoundError as error:
+        raise Problem(
+            501,
+            "extra-missing",
+            "Many machines need an extra",
+            f"The library {error.name} is not installed.",
+            "Install it: pip install 'scenebrush[ray]'",
+        ) from None
+    serve_cluster(settings, on_started=_say_where)
 
 
 def _say_where(url: str) -> None:

@@ -63,6 +63,14 @@ Result = object
 """A Rendered for a picture, what a call returned, or the exception that stopped either."""
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """A device's name, and the arithmetic that it paints in."""
+
+    name: str
+    precision: str
+
+
 class Device(Protocol):
     """Paints what it is given. Its methods are called on the event loop, and none of them waits."""
 
@@ -74,6 +82,11 @@ class Device(Protocol):
     @property
     def documents(self) -> int:
         """Live documents that a painter is kept for."""
+        ...
+
+    @property
+    def about(self) -> About | None:
+        """What it is; None while it cannot be reached."""
         ...
 
     async def start(self) -> None:
@@ -112,6 +125,10 @@ class ThreadDevice:
     @property
     def documents(self) -> int:
         return self._renderer.kept
+
+    @property
+    def about(self) -> About:
+        return About(self._tools.library.device_name, self._tools.library.precision)
 
     async def start(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._tools.library.warm_up)

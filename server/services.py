@@ -32,7 +32,7 @@ _BACK_SOON: Final = 2.0  # seconds until a page should come back
 _BACK_AFTER_RESTART: Final = 5.0
 _BACK_MUCH_LATER: Final = 60.0
 _GOODBYE: Final = 2.0
-_GPU_BATCH: Final = 8
+GPU_BATCH: Final = 8
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -111,7 +111,7 @@ def reads_instances(spec: ModelSpec) -> bool:
 def batch_size(settings: Settings, library: Library) -> int:
     """Most pictures to paint together: as set, else what suits the device."""
     on_cpu = library.device_name.upper().startswith("CPU")
-    return settings.batch or (1 if on_cpu else _GPU_BATCH)
+    return settings.batch or (1 if on_cpu else GPU_BATCH)
 
 
 def services(connection: HTTPConnection) -> Services:

@@ -207,6 +207,47 @@ class Settings(BaseSettings):
         description="JPEG and WebP quality when a request names none.",
     )
 
+    # Many machines
+    ray: bool = Field(
+        default=False,
+        description="Paint on many machines, by Ray Serve; see docs/cluster.md.",
+    )
+    ray_replicas: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Model replicas, processes with a device each; the fewest where "
+        "SCENEBRUSH_RAY_MAX_REPLICAS is set.",
+    )
+    ray_max_replicas: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Most model replicas; between the two there are as many as the work asks for. Unset: "
+        "always SCENEBRUSH_RAY_REPLICAS.",
+    )
+    ray_ongoing: float = Field(
+        default=1.5,
+        gt=0,
+        description="Pieces of work under way for each replica from which more replicas are started.",
+    )
+    ray_cpus: float = Field(
+        default=1.0,
+        ge=0,
+        description="CPU cores that Ray sets aside for each model replica.",
+    )
+    ray_gpus: float = Field(
+        default=0.0,
+        ge=0,
+        description="GPUs that Ray sets aside for each model replica.",
+    )
+    ray_ingresses: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Processes that hold pages' sockets and their maps, before the replicas.",
+    )
+
     # Who may ask
     allowed_hosts: Names = Field(
         default=(),

@@ -19,7 +19,7 @@ import structlog
 
 from models.spec import ModelSpec
 from server import tracing
-from server.device import Call, Device, Result, Work
+from server.device import About, Call, Device, Result, Work
 from server.errors import Problem
 from server.memory import low_memory
 from server.rendering import BatchKey, Rendered, RenderRequest, batch_key
@@ -310,6 +310,11 @@ class DeviceWorker:
     def documents(self) -> int:
         """Live documents that the device keeps a painter for."""
         return self._device.documents
+
+    @property
+    def about(self) -> About | None:
+        """What paints; None while it cannot be reached."""
+        return self._device.about
 
     # The load
 

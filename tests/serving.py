@@ -39,7 +39,11 @@ class Server:
 
 @contextmanager
 def serve(
-    command: Sequence[str] = CHECKOUT_COMMAND, *, cwd: Path, settings: Mapping[str, str] | None = None
+    command: Sequence[str] = CHECKOUT_COMMAND,
+    *,
+    cwd: Path,
+    settings: Mapping[str, str] | None = None,
+    within: float = READY_WITHIN,
 ) -> Iterator[Server]:
     """Run `command` on a free port of loopback until the block is left.
 
@@ -58,7 +62,7 @@ def serve(
     reader = threading.Thread(target=drain, args=(process, server.log), daemon=True)
     reader.start()
     try:
-        wait_until_ready(server)
+        wait_until_ready(server, within)
         yield server
     finally:
         if process.poll() is None:
@@ -79,8 +83,8 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait_until_ready(server: Server) -> None:
-    until = time.monotonic() + READY_WITHIN
+def wait_until_ready(server: Server, within: float = READY_WITHIN) -> None:
+    until = time.monotonic() + within
     while time.monotonic() < until:
         assert server.process.poll() is None, f"the server left early:\n{server.said}"
         try:
@@ -89,4 +93,4 @@ def wait_until_ready(server: Server) -> None:
         except httpx.TransportError:
             pass
         time.sleep(0.1)
-    raise AssertionError(f"the server was not ready within {READY_WITHIN:.0f} s:\n{server.said}")
+    raise AssertionError(f"the server was not ready within {within:.0f} s:\n{server.said}")

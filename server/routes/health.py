@@ -51,7 +51,14 @@ async def readyz(services: ServicesOf) -> Ready:
             "Ask again in a second.",
             library.awaits or ("the first turn at the device",),
         )
-    return Ready(model=library.default_id, device=library.device_name, precision=library.precision)
+    about = worker.about
+    if about is None:
+        raise _not_ready(
+            "None of the machines that paint answers.",
+            "Ask again in a second.",
+            ["one of the machines that paint to answer"],
+        )
+    return Ready(model=library.default_id, device=about.name, precision=about.precision)
 
 
 def _not_ready(why: str, next_step: str, waiting_for: Sequence[str]) -> Problem:

@@ -213,6 +213,10 @@ class FakeLibrary:
     def parameters(self, model_id: str | None = None) -> int:
         return len(self.spec(model_id).labels.labels)
 
+    @property
+    def loaded(self) -> list[str]:
+        return [self.default_id]
+
     def painter(self, model: str | ModelSpec | None, width: int, height: int) -> FakePainter:
         return FakePainter(self, model if isinstance(model, ModelSpec) else self.spec(model), width, height)
 
