@@ -18,8 +18,11 @@ from benchmarks.maps import LabelMap
 from benchmarks.public_models import Plain, best_plain
 from benchmarks.report import Errors
 from engine import Library, Painter
+from engine.catalogue import Entry
 from engine.library import BUILTIN
 from engine.model import Model
+from engine.reloading import Held
+from engine.shelf import Place
 from models.checkpoint import LoadedModel
 
 SEED = 1
@@ -33,10 +36,11 @@ class MemoryLibrary(Library):
 
     def add(self, loaded: LoadedModel) -> None:
         """Pack a model's weights, under its own id."""
-        id_ = loaded.spec.id
-        self._specs[id_], self._paths[id_] = loaded.spec, Path(id_)
+        spec = loaded.spec
         with patch("engine.library.load", lambda _: loaded):
-            self._model(id_)
+            place = Place(self._shelf, None, self._read(Path(spec.id)))
+        entry = Entry(Path(spec.id), spec, parameters=0, stamp=(0, 0, 0))
+        self._models[spec.id] = Held(entry, place)
 
     def forget_tables(self) -> None:
         """As if nothing had been painted yet; weights stay packed."""
@@ -46,7 +50,10 @@ class MemoryLibrary(Library):
 
     def model(self, model_id: str | None) -> Model:
         """What painters of a model paint with."""
-        return self._model(self.spec(model_id).id)
+        model = self._held(model_id).place.take()
+        if not isinstance(model, Model):
+            raise TypeError(f"{model_id!r} is painted by another path")
+        return model
 
     @property
     def torch_device(self) -> torch.device:
