@@ -211,16 +211,20 @@ class Canvas:
             for level, factor in zip(self.levels, self._factors, strict=True):
                 level.mark(rect.sampled(factor))
             self.changed, self._dirty = rect.union(self.changed), None
-        if self.blends is not None and self.style_plane is not None and not self.blends.levels:
-            self._restyled = Rect(0, 0, self.height, self.width)  # the first time, or they were let go
-        if self._restyled is not None and self.blends is not None:
-            rect = self._reached(self._restyled, self.blends.reach)
-            plane = self.style_plane
-            if plane is None:
-                self.blends.clear()
-            else:
-                self.blends.refresh(lambda part: self._piece(plane, part), rect)
-            self.changed, self._restyled = rect.union(self.changed), None
+        if self.blends is not None:
+            self._refresh_blends(self.blends)
+
+    def _refresh_blends(self, blends: Blends) -> None:
+        plane, rect = self.style_plane, Rect(0, 0, 0, 0)
+        if self._restyled is not None:
+            rect = self._reached(self._restyled, blends.reach)
+        if plane is None:
+            blends.clear()
+        elif rect or not blends.levels:  # what was let go is made anew, and changes nothing that is seen
+            blends.refresh(lambda part: self._piece(plane, part), rect)
+        if rect:
+            self.changed = rect.union(self.changed)
+        self._restyled = None
 
     def _reached(self, rect: Rect, margin: int) -> Rect:
         """All that a rectangle of the map changes, so many pixels around it included."""

@@ -237,6 +237,7 @@ def test_the_gpu_paints_the_same_picture(folder: object, precision: str, toleran
 def test_painter_is_the_only_door() -> None:
     public = {name for name in vars(Painter) if not name.startswith("_")}
     state = {"labels", "style", "regions", "style_plane", "exact", "previews", "batch_key"}
+    memory = {"place", "let_go"}
     style = {
         "set_style",
         "set_regions",
@@ -245,4 +246,10 @@ def test_painter_is_the_only_door() -> None:
         "set_style_field",
         "set_noise",
     }
-    assert public == state | style | {"set_map", "set_instances", "apply", "render", "render_together"}
+    assert public == state | memory | style | {
+        "set_map",
+        "set_instances",
+        "apply",
+        "render",
+        "render_together",
+    }
