@@ -143,7 +143,7 @@ class Settings(BaseSettings):
         description="Requests whose bodies may be on their way at once; further ones are answered 503.",
     )
     max_painters: int = Field(
-        default=16,
+        default=40,
         ge=1,
         description="Pages that may paint live at once.",
     )

@@ -127,9 +127,9 @@ def test_recipes_are_settings_that_the_server_takes(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_class_has_seats_and_shares_for_all_of_it() -> None:
-    (recipe,) = [recipe for recipe in recipes() if "SCENEBRUSH_MAX_PAINTERS" in recipe]
-    assert int(recipe["SCENEBRUSH_MAX_PAINTERS"]) > 30
-    assert int(recipe["SCENEBRUSH_CLIENT_SOCKETS"]) >= int(recipe["SCENEBRUSH_MAX_PAINTERS"])
+    (recipe,) = [recipe for recipe in recipes() if "SCENEBRUSH_CLIENT_BURST" in recipe]
+    assert DEFAULTS.max_painters > 30
+    assert int(recipe["SCENEBRUSH_CLIENT_SOCKETS"]) >= DEFAULTS.max_painters
     assert int(directive(NGINX, "limit_conn").split()[1]) >= int(recipe["SCENEBRUSH_CLIENT_SOCKETS"])
 
 
