@@ -9,7 +9,6 @@ every refusal a problem document.
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import random
 import time
@@ -48,6 +47,8 @@ SETTINGS = {
 _MODES = (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
 _SEEDS = st.integers(0, 2**32)
 _WARM_UP = 10
+_AT_ONCE = 100
+_STUMBLES = "Unsupported type: 'Binary'"
 
 
 # -- Files
@@ -230,21 +231,31 @@ def ask_boundaries(asker: Asker, most: int) -> None:
 def ask_at_random(asker: Asker, each: int, seed: int) -> None:
     """That many cases for each operation with a body or parameters, half of them as the document says."""
     for operation, mode in _askable(asker):
+        for part, first in enumerate(range(0, max(1, each // 2), _AT_ONCE)):
+            _ask_some(asker, operation, mode, min(_AT_ONCE, max(1, each // 2) - first), seed + 1000 * part)
 
-        @hypothesis.seed(seed)
-        @hypothesis.settings(
-            max_examples=max(1, each // 2),
-            database=None,
-            deadline=None,
-            phases=[hypothesis.Phase.generate],
-            suppress_health_check=list(hypothesis.HealthCheck),
-        )
-        @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
-        def ask(case: Any) -> None:
-            asker.ask(case)
 
-        with contextlib.suppress(Unsatisfiable):  # an address has nothing that does not fit it
-            ask()
+def _ask_some(asker: Asker, operation: Any, mode: Any, count: int, seed: int) -> None:
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: Any) -> None:
+        asker.ask(case)
+
+    try:
+        ask()
+    except Unsatisfiable:
+        pass  # an address has nothing that does not fit it
+    except ValueError as error:
+        # Schemathesis 4.32 now and then stumbles over its own files; the rest of these cases are not made.
+        if _STUMBLES not in str(error):
+            raise
 
 
 def _askable(asker: Asker) -> Iterator[tuple[Any, Any]]:
