@@ -216,7 +216,7 @@ def _is_taken_kindly(failure: BaseException, case: Any) -> bool:
         return False
     value = case.body.get(named[1])
     if isinstance(value, list) and case.media_type == "multipart/form-data":
-        value = value[0] if len(value) == 1 else "" if not value else value
+        value = {0: "", 1: value[0] if value else ""}.get(len(value), value)
     return isinstance(value, bool) or (isinstance(value, str) and (not value or value.strip().isdecimal()))
 
 
