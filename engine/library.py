@@ -77,7 +77,8 @@ class Library:
         torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
         torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
         self._backend, note = backend_for(self._compute)
-        self._cache, self._lock = TableCache(cache_mb << 20), threading.RLock()
+        self._cache_bytes = cache_mb << 20
+        self._cache, self._lock = TableCache(self._cache_bytes), threading.RLock()
         self._shelf = Shelf(max_models, self._lock, self.shed)
         self.shed_count, self.shed_bytes = 0, 0
         self._directories, self._notes = list(directories), [note] if note else []
@@ -239,6 +240,11 @@ class Library:
         return SegmenterModel(load_segmenter(path), self._compute.device)
 
     # Memory
+
+    def make_room(self, cache_mb: int) -> None:
+        """Keep that many MiB of modulation tables from the next frame on, if that is more than the library
+        was made with: many painters use more of them at a time. From any thread."""
+        self._cache.budget = max(self._cache_bytes, cache_mb << 20)
 
     def shed(self) -> int:
         """Let go of everything that can be made again: tables, previews, noise fields, working memory,

@@ -83,7 +83,7 @@ def _services(settings: Settings, library: Library, device: Device | None) -> Se
 
     segmenters = Segmenters(library, settings.pretrained_segmenter or default_folder())
     worker = DeviceWorker(
-        device or ThreadDevice(library, segmenters),
+        device or ThreadDevice(library, segmenters, settings.painter_cache_mb),
         library,
         places=settings.queue_length,
         uploads=settings.max_uploads,

@@ -111,13 +111,24 @@ class Device(Protocol):
 
 
 class ThreadDevice:
-    """The device of this process: one thread that owns the library and its painters."""
+    """The device of this process: one thread that owns the library and its painters.
+
+    Args:
+        library, segmenters: what it works with.
+        painter_cache_mb: MiB of modulation tables that there is room for per live painter.
+        clock: seconds.
+    """
 
     uses = 1
 
     def __init__(
-        self, library: Library, segmenters: Segmenters, clock: Callable[[], float] = time.perf_counter
+        self,
+        library: Library,
+        segmenters: Segmenters,
+        painter_cache_mb: int = 0,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        self._painter_cache_mb = painter_cache_mb
         self._tools = Tools(library, segmenters)
         self._renderer = Renderer(library, clock)
         self._thread = ThreadPoolExecutor(1, "device")
@@ -149,5 +160,6 @@ class ThreadDevice:
         """In the device's thread: pictures together; a call, which has no key to share, alone."""
         requests = [work for work in works if isinstance(work, RenderRequest)]
         if requests:
+            self._tools.library.make_room(self._painter_cache_mb * self._renderer.kept)
             return self._renderer.render_many(requests)
         return [work.run(self._tools) for work in works if not isinstance(work, RenderRequest)]

@@ -69,6 +69,13 @@ class Settings(BaseSettings):
         ge=0,
         description="Most MiB of modulation tables kept between pictures, over all models and painters.",
     )
+    painter_cache_mb: int = Field(
+        default=40,
+        ge=0,
+        description="MiB of modulation tables that there is room for per live painter, where that is more in "
+        "all than SCENEBRUSH_CACHE_MB: a map of 256×256 that is painted over and over takes about 15, one of "
+        "512×512 four times as many, and tables that are in use are not to be forgotten.",
+    )
     session_mb: int = Field(
         default=128,
         ge=0,

@@ -49,7 +49,7 @@ class ModelReplica:
         logs.configure(settings.log_format, settings.log_level)
         library = await asyncio.to_thread(open_library, settings)
         segmenters = Segmenters(library, settings.pretrained_segmenter or default_folder())
-        device = ThreadDevice(library, segmenters)
+        device = ThreadDevice(library, segmenters, settings.painter_cache_mb)
         self._replica = Replica(
             serve.get_replica_context().replica_id.unique_id,
             library,

@@ -40,6 +40,16 @@ def strokes(height: int, width: int, steps: int) -> list[LabelMap]:
     return maps
 
 
+def test_many_painters_have_room_for_the_tables_that_they_use(tmp_path: Path) -> None:
+    write_tiny_model(tmp_path)
+    library = Library([tmp_path], device="cpu", precision="fp32", cache_mb=1)
+    assert library._cache.budget == 1 << 20
+    library.make_room(40)
+    assert library._cache.budget == 40 << 20
+    library.make_room(0)
+    assert library._cache.budget == 1 << 20  # never less than it was made with
+
+
 @any_backend
 @pytest.mark.parametrize("budget", [0, 4 << 10, 300 << 10])
 @pytest.mark.parametrize("name", ["normal", "edges", "oasis", "built-in"])

@@ -245,7 +245,8 @@ def test_the_unit_writes_where_it_may() -> None:
 
 
 def test_memory_and_files_suffice_for_the_defaults() -> None:
-    held = (DEFAULTS.max_painters * DEFAULTS.session_mb + DEFAULTS.cache_mb) * 1024**2
+    tables = max(DEFAULTS.cache_mb, DEFAULTS.max_painters * DEFAULTS.painter_cache_mb)
+    held = (DEFAULTS.max_painters * DEFAULTS.session_mb + tables) * 1024**2
     process = 2 * 1024**3  # torch, the built-in model, photos that are edited
     bounds = [
         unit()["MemoryMax"][0],

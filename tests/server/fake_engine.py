@@ -227,6 +227,9 @@ class FakeLibrary:
         self.shed_count += 1
         return self.cached_bytes
 
+    def make_room(self, cache_mb: int) -> None:
+        """It keeps no tables."""
+
     def render_many(self, painters: Sequence[FakePainter], quality: str = "exact") -> list[np.ndarray]:
         self.work(quality)
         self.batches.append(len(painters))
