@@ -18,9 +18,10 @@ QUANTUM: Final = 0.005
 """Most seconds that a visit grants. It grants no more than the cheapest work that waits is thought to take:
 so dear and cheap work is told apart, and nobody has several turns in a row."""
 _LEAST: Final = 1e-6
-MOST_DEBT: Final = 0.5
-"""Seconds of debt that are remembered. One very long turn, such as the first that loads a model, is not paid
-for with minutes of waiting."""
+MOST_TURNS: Final = 2.0
+"""Turns of its kind that a seat can be in debt for. One that took very long, such as the first, which loads a
+model, or one that came after tables were forgotten, costs its seat two turns, and not as many as it was long:
+where fifty wait, each is a matter of seconds."""
 
 
 class Rounds:
@@ -73,7 +74,7 @@ class Rounds:
     def settle(self, seat: str, thought: float, took: float) -> None:
         """A turn is over, and took another time than was thought. A seat that has left owes nothing."""
         if seat in self._credit:
-            self._credit[seat] = max(-MOST_DEBT, self._credit[seat] + thought - took)
+            self._credit[seat] = max(-MOST_TURNS * thought, self._credit[seat] + thought - took)
 
     def _visits(self, seat: str) -> int:
         """How many bring the seat into credit; none if it is."""
