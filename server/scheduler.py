@@ -90,12 +90,14 @@ class _Seat(NamedTuple):
 
 
 class _Charged(NamedTuple):
-    """A turn that runs, the seconds that it was thought to take, and when its picture should be there."""
+    """A turn that runs, the seconds that its seat was charged, and when its picture should be there."""
 
     turn: Turn
     seat: _Seat
-    thought: float
+    price: float
     due: float
+    settled: bool
+    """Whether what it really takes makes a difference."""
 
 
 class Scheduler:
@@ -259,7 +261,7 @@ class Scheduler:
         for seat in self._joiners(shared, now):
             if len(use) == self._batch or not self._in_time(use, now):
                 break
-            seat.rounds.join_in(seat.name, self._costs.of(shared.kind))
+            seat.rounds.join_in(seat.name, self._price(seat))
             use.append(self._begin(seat, now))
         turns = tuple(one.turn for one in use)
         self._running[turns] = (use, now)
@@ -283,13 +285,14 @@ class Scheduler:
         seconds = (now - started) / len(use)
         for one in use:
             self._costs.learn(one.seat.work.kind, seconds)
-            one.seat.rounds.settle(one.seat.name, one.thought, seconds)
+            if one.settled:
+                one.seat.rounds.settle(one.seat.name, one.price, seconds)
         self._share_out(use, now - started)
 
     def skip(self, turns: tuple[Turn, ...] | None = None) -> None:
         """Turns that run came to nothing: they are no measure of turns, and cost nobody anything."""
         for one in self._end(turns)[0]:
-            one.seat.rounds.settle(one.seat.name, one.thought, 0.0)
+            one.seat.rounds.settle(one.seat.name, one.price, 0.0)
 
     def retry_after(self) -> float:
         """Seconds until about half the places are free again, painters taking their turns; at least 1."""
@@ -356,9 +359,10 @@ class Scheduler:
         if clients and (not painters or self._owed_to_requests >= min(thought.values())):
             client = self._clients_round.take(thought)
             return _Seat(self._clients_round, client, clients[client]) if client is not None else None
-        painter = self._painters_round.take(
-            {name: self._costs.of(one.kind) for name, one in painters.items()}
-        )
+        prices = {
+            name: self._price(_Seat(self._painters_round, name, work)) for name, work in painters.items()
+        }
+        painter = self._painters_round.take(prices)
         return _Seat(self._painters_round, painter, painters[painter]) if painter is not None else None
 
     def _joiners(self, shared: Work, now: float) -> Iterator[_Seat]:
@@ -396,20 +400,29 @@ class Scheduler:
         due = min(one.due for one in use)
         return each is None or now + each * (len(use) + 1) <= due or due <= now + each
 
+    def _price(self, seat: _Seat) -> float:
+        """The seconds that a seat is charged when its turn begins: what such a turn is thought to take. The
+        exact picture after a live one's rest is charged as one of those: everybody has one for each pause,
+        and the next stroke is not to wait for it."""
+        work = seat.work
+        of_a_hand = seat.rounds is self._painters_round and self._painters[seat.name].live
+        return self._costs.of(Work(work.key, exact=False).kind if of_a_hand else work.kind)
+
     def _begin(self, seat: _Seat, now: float) -> _Charged:
         """Take what a seat waits with."""
-        thought = self._costs.of(seat.work.kind)
+        price = self._price(seat)
         if seat.rounds is self._clients_round:
             line = self._lines[seat.name]
             queued = line.popleft()
             turn = Turn(None, queued.request, now - queued.since)
-            return _Charged(turn, seat, thought, queued.since + REQUEST_WITHIN)
+            return _Charged(turn, seat, price, queued.since + REQUEST_WITHIN, settled=True)
         mailbox = self._painters[seat.name]
         since = mailbox.since(self._rest(now))
         mailbox.filled_at, mailbox.busy = None, True
         mailbox.owed = mailbox.owed and not seat.work.exact
         turn = Turn(seat.name, None, now - since, seat.work.exact, seat.work.small)
-        return _Charged(turn, seat, thought, since + LIVE_WITHIN)
+        settled = not (turn.exact and mailbox.live)
+        return _Charged(turn, seat, price, since + LIVE_WITHIN, settled)
 
     def _end(self, turns: tuple[Turn, ...] | None) -> tuple[Sequence[_Charged], float]:
         """Forget a use that runs, and let its painters have turns again."""

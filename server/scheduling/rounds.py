@@ -18,10 +18,10 @@ QUANTUM: Final = 0.005
 """Most seconds that a visit grants. It grants no more than the cheapest work that waits is thought to take:
 so dear and cheap work is told apart, and nobody has several turns in a row."""
 _LEAST: Final = 1e-6
-MOST_TURNS: Final = 2.0
-"""Turns of its kind that a seat can be in debt for. One that took very long, such as the first, which loads a
-model, or one that came after tables were forgotten, costs its seat two turns, and not as many as it was long:
-where fifty wait, each is a matter of seconds."""
+MOST_TIMES: Final = 2.0
+"""Times what a turn was thought to take that are charged for it. One that took very long, such as the first,
+which loads a model, or one that came after tables were forgotten, costs its seat a turn more, and not as many
+as it was long: where fifty wait, each is a matter of seconds."""
 
 
 class Rounds:
@@ -74,7 +74,7 @@ class Rounds:
     def settle(self, seat: str, thought: float, took: float) -> None:
         """A turn is over, and took another time than was thought. A seat that has left owes nothing."""
         if seat in self._credit:
-            self._credit[seat] = max(-MOST_TURNS * thought, self._credit[seat] + thought - took)
+            self._credit[seat] += thought - min(took, MOST_TIMES * thought)
 
     def _visits(self, seat: str) -> int:
         """How many bring the seat into credit; none if it is."""

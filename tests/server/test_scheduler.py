@@ -142,7 +142,7 @@ def test_time_is_shared_and_not_turns() -> None:
 
 
 def test_a_painter_that_pauses_gets_rid_of_no_debt() -> None:
-    """Work that takes longer than was thought is paid for afterwards, with two turns at most, also by who was
+    """Work that takes longer than was thought is paid for afterwards, as two turns at most, also by who was
     away in between."""
     scheduler = Scheduler(4, 8)
     for painter in "ab":
@@ -158,8 +158,8 @@ def test_a_painter_that_pauses_gets_rid_of_no_debt() -> None:
         for painter in "ab":
             scheduler.offer(painter, 0.0)
         served.append(serve(scheduler, seconds=0.01))
-    assert served[:2] == ["b", "b"]
-    assert "a" in served[:6]
+    assert served[0] == "b"
+    assert served[:4].count("a") == 1  # two turns' price, and then even shares
 
 
 def test_several_uses_at_once_are_never_two_of_one_painter() -> None:
