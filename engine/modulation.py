@@ -30,6 +30,10 @@ NOTED_EVERY = 8  # frames: how often a map in use says so again of rows that it 
 _VOCABULARY = 64  # bytes that a window takes in the vocabulary
 _MOST_INPUTS = 4096  # distinct 3×3 windows that rows are computed from at a time
 _STRIP = 8 << 20  # bytes of modulation at a time where there is no table
+MOST_KEPT = 64 << 20
+"""Bytes of tables of which a part is worth keeping. What is kept is numbered anew, at some 150 MB a second,
+between two frames that everybody waits for; what is computed again costs each painter a few hundredths of a
+second, in its own next frame."""
 _KEPT = 0.5  # of the budget, once it is exceeded: forgetting is work, and not for every frame
 
 
@@ -275,8 +279,11 @@ class TableCache:
 
     def trim(self) -> None:
         """Meet the budget: where it is exceeded, forget what has not been used for longest, down to half of
-        it."""
+        it; or, where numbering the rest anew would hold everybody up for seconds, all of it."""
         if self.nbytes <= self.budget:
+            return
+        if self.nbytes > MOST_KEPT:
+            self.clear()
             return
         since = self._frame_to_keep_from(int(_KEPT * self.budget))
         for key, levels in list(self._sets.items()):

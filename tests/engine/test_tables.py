@@ -40,6 +40,18 @@ def strokes(height: int, width: int, steps: int) -> list[LabelMap]:
     return maps
 
 
+def test_large_tables_are_forgotten_as_a_whole_and_the_pictures_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = family("built-in")
+    roomy, tight = engine_of(loaded, "torch fp32"), engine_of(loaded, "torch fp32", 40 << 10)
+    monkeypatch.setattr(modulation, "MOST_KEPT", 0)
+    for seed in range(4):
+        labels = blocky(64, 64, 17, seed)
+        one, other = painter_of(roomy, labels), painter_of(tight, labels)
+        assert np.array_equal(one.render(), other.render())
+        assert cache_of(tight).nbytes == 0
+        assert np.array_equal(one.render(), other.render())
+
+
 def test_many_painters_have_room_for_the_tables_that_they_use(tmp_path: Path) -> None:
     write_tiny_model(tmp_path)
     library = Library([tmp_path], device="cpu", precision="fp32", cache_mb=1)
