@@ -334,7 +334,8 @@ class Scheduler:
                 for mailbox in self._painters.values()
                 if mailbox.live and now - mailbox.changed_at <= MOVING_SECONDS
             ]
-            seconds = sum(map(self._full_cost, moving)) / self._uses
+            # One hand alone waits for nobody, however slow its first, cold pictures are.
+            seconds = sum(map(self._full_cost, moving)) / self._uses if len(moving) > 1 else 0.0
             self._round = (now, seconds)
         return seconds
 

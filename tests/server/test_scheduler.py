@@ -245,6 +245,13 @@ def test_the_level_follows_how_long_a_round_takes_and_does_not_swing() -> None:
     assert scheduler.level is Level.NORMAL
 
 
+def test_one_hand_alone_is_no_load_however_slow_its_pictures_are() -> None:
+    scheduler = Scheduler(4, 8)
+    busy(scheduler, 1, 0.5, 0.0, 10.0)
+    assert scheduler.level is Level.NORMAL
+    assert scheduler.round_seconds(10.0) == 0.0
+
+
 def test_smaller_pictures_are_live_ones_of_large_canvases_only() -> None:
     scheduler = Scheduler(4, 8, rest=0.1)
     now = busy(scheduler, 30, 0.03, 0.0, 5.0)
