@@ -3,8 +3,9 @@
 Seats stand in a ring. A visit grants a seat one quantum of seconds; a seat in credit is served. What a
 picture takes is known only afterwards, so this is the variant in which a turn may overdraw the credit, and
 the debt is paid off by being passed over (Shreedhar & Varghese 1996; *surplus* round robin: Adiseshu et al.
-1996). So dear work gets fewer turns, and as much time. A seat that does not wait loses what credit it has
-left, and keeps its debt: nobody saves up turns, and nobody gets rid of a debt by pausing.
+1996). So dear work gets fewer turns, and as much time. What a turn took beyond twice what was thought is
+forgiven (`MOST_TIMES`). A seat that does not wait loses what credit it has left, and keeps its debt: nobody
+saves up turns, and nobody gets rid of a debt by pausing.
 """
 
 from __future__ import annotations
